@@ -1,0 +1,204 @@
+"""What is there, as far as planning needs it: frozen snapshots, no secrets, no I/O.
+
+Adapters make these at the border; ``plan.diff`` compares them with the desired models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+# --- Neon ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ProjectSnapshot:
+    """A Neon project."""
+
+    id: str
+    name: str
+    region: str
+    postgres_version: int
+    history_retention_seconds: int
+    logical_replication: bool
+    store_passwords: bool = True
+
+
+@dataclass(frozen=True)
+class BranchSnapshot:
+    """A Neon branch. ``annotations`` are the key/values given when it was made; they cannot change later."""
+
+    id: str
+    name: str
+    parent_id: str | None
+    default: bool
+    protected: bool
+    state: str  # init, resetting, ready, archived
+    init_source: str | None = None
+    expires_at: datetime | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
+class EndpointSnapshot:
+    """The read-write compute of a branch. ``host`` is Neon's own; addresses to dial are in ``Addresses``."""
+
+    id: str
+    branch_id: str
+    host: str
+    min_cu: float
+    max_cu: float
+    suspend_timeout_seconds: int
+    type: str = "read_write"
+    disabled: bool = False
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to dial: Neon uses 5432 everywhere, the embedded platform a port per compute."""
+
+    host: str
+    port: int = 5432
+
+    def __str__(self) -> str:
+        return self.host if self.port == 5432 else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """The two ways to one compute."""
+
+    direct: Address
+    pooled: Address
+
+
+# --- Postgres -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, order=True)
+class CredentialMark:
+    """What ``COMMENT ON ROLE`` says of its password: made for this branch, stored as this secret version."""
+
+    branch_id: str
+    version_id: str
+
+
+@dataclass(frozen=True)
+class RoleSnapshot:
+    """A database role of one branch (roles belong to the whole cluster, not to a database)."""
+
+    name: str
+    login: bool = True
+    superuser: bool = False
+    createdb: bool = False
+    createrole: bool = False
+    replication: bool = False
+    bypassrls: bool = False
+    inherit: bool = True
+    connection_limit: int = -1
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])  # ALTER ROLE … SET, for all databases
+    member_of: frozenset[str] = frozenset()
+    mark: CredentialMark | None = None
+
+
+@dataclass(frozen=True, order=True)
+class Grant:
+    """One privilege on one object. ``kind``: database, schema, table, column, sequence, function, default.
+
+    ``object`` is the qualified name (``accounts.accounts``, ``accounts.accounts.balance``,
+    ``core.post(uuid, numeric)``); for ``default`` it is ``{owner}/{schema or *}/{tables|sequences|functions}``.
+    ``grantee`` is a role's name or ``PUBLIC``.
+    """
+
+    kind: str
+    object: str
+    grantee: str
+    privilege: str
+    grantable: bool = False
+
+
+@dataclass(frozen=True)
+class PublicationSnapshot:
+    """A publication of a database."""
+
+    name: str
+    owner: str
+    tables: frozenset[str]
+    all_tables: bool = False
+
+
+@dataclass(frozen=True)
+class AppliedVersion:
+    """A row of flyway_schema_history that counts as applied."""
+
+    version: str
+    script: str
+    checksum: int | None
+
+
+@dataclass(frozen=True)
+class DatabaseSnapshot:
+    """One database of a branch, seen from inside. ``built_for``: branch id in our COMMENT ON DATABASE."""
+
+    name: str
+    owner: str
+    built_for: str | None = None
+    schemas: Mapping[str, str] = field(default_factory=dict[str, str])  # name → owner, system schemas left out
+    grants: frozenset[Grant] = frozenset()
+    tables: frozenset[str] = frozenset()  # qualified names in every schema, ordinary and partitioned roots
+    tables_without_key: frozenset[str] = frozenset()
+    publications: Mapping[str, PublicationSnapshot] = field(default_factory=dict[str, PublicationSnapshot])
+    history: tuple[AppliedVersion, ...] | None = None  # None: no flyway_schema_history
+    inspected: bool = True  # False: known from the API only
+
+
+@dataclass(frozen=True)
+class ClusterSnapshot:
+    """What one branch's Postgres holds. ``wal_level`` as the server says."""
+
+    roles: Mapping[str, RoleSnapshot] = field(default_factory=dict[str, RoleSnapshot])
+    databases: Mapping[str, DatabaseSnapshot] = field(default_factory=dict[str, DatabaseSnapshot])
+    wal_level: str = "replica"
+
+
+# --- AWS ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SecretSnapshot:
+    """A secret's metadata (Describe only: plan reads no values)."""
+
+    name: str
+    current_version: str | None
+    pending_version: str | None = None  # AWSPENDING that is not current: an unfinished change
+    deleted: bool = False  # scheduled for deletion
+    kms_key_id: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+# --- everything ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EnvironmentSnapshot:
+    """One environment. ``branch`` None: it does not exist; ``cluster`` None: it could not be looked into yet."""
+
+    branch: BranchSnapshot | None = None
+    endpoint: EndpointSnapshot | None = None
+    addresses: Addresses | None = None
+    api_roles: frozenset[str] = frozenset()
+    api_databases: Mapping[str, str] = field(default_factory=dict[str, str])  # name → owner
+    cluster: ClusterSnapshot | None = None
+    account_id: str | None = None
+    secrets: Mapping[str, SecretSnapshot] = field(default_factory=dict[str, SecretSnapshot])
+    parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The whole platform as it is. ``branches``: every branch of the project, for reports and limits."""
+
+    project: ProjectSnapshot | None = None
+    branches: tuple[BranchSnapshot, ...] = ()
+    environments: Mapping[str, EnvironmentSnapshot] = field(default_factory=dict[str, EnvironmentSnapshot])
