@@ -38,10 +38,12 @@ class ResidencySpec(Model):
 class NeonSpec(Model):
     """How the Neon API is reached, and what the Neon plan in use allows."""
 
-    api_key_secret: str | None = Field(None, description="Secrets Manager secret that holds the API key")
-    max_branches: int | None = Field(None, ge=1, description="Branches that the Neon plan allows per project")
-    max_root_branches: int | None = Field(None, ge=1, description="Root branches that the Neon plan allows")
-    max_protected_branches: int | None = Field(None, ge=0, description="Protected branches that the plan allows")
+    api_key_secret: str | None = Field(default=None, description="Secrets Manager secret that holds the API key")
+    max_branches: int | None = Field(default=None, ge=1, description="Branches that the Neon plan allows per project")
+    max_root_branches: int | None = Field(default=None, ge=1, description="Root branches that the Neon plan allows")
+    max_protected_branches: int | None = Field(
+        default=None, ge=0, description="Protected branches that the plan allows"
+    )
 
 
 class ProjectSpec(Model):
@@ -50,15 +52,15 @@ class ProjectSpec(Model):
     name: str = Field(min_length=1, max_length=256)
     region: str
     postgres_version: int = Field(ge=16, le=19, description="16 or later: older ones refuse REPLICATION by SQL")
-    owner_role: Identifier = Field("bank_owner", description="The only role made through Neon's API")
-    history_retention_seconds: int | None = Field(None, ge=0, le=2_592_000)
+    owner_role: Identifier = Field(default="bank_owner", description="The only role made through Neon's API")
+    history_retention_seconds: int | None = Field(default=None, ge=0, le=2_592_000)
     logical_replication: bool | None = Field(None, description="wal_level=logical; cannot be switched off again")
 
 
 class AuditSpec(Model):
     """Where the audit line of each mutation and reveal goes."""
 
-    sink: str = Field("file:.neonctl/audit.jsonl", description="file:PATH or stderr")
+    sink: str = Field(default="file:.neonctl/audit.jsonl", description="file:PATH or stderr")
 
 
 class DefaultPrivileges(Model):
@@ -88,7 +90,7 @@ class ColumnGrantSpec(Model):
 class DatabaseSpec(Model):
     """One database: its schemas, its roles and what each role may do."""
 
-    system: str | None = Field(None, description="The system domain that owns it, for example SD01")
+    system: str | None = Field(default=None, description="The system domain that owns it, for example SD01")
     schemas: tuple[Identifier, ...] = Field(min_length=1)
     roles: Mapping[RoleKind, RoleSpec]
     column_grants: tuple[ColumnGrantSpec, ...] = ()
@@ -114,7 +116,7 @@ class BranchSpec(Model):
     name: Annotated[str, StringConstraints(min_length=1, max_length=256)]
     default: bool = False
     protected: bool | None = None
-    source: EnvironmentName | None = Field(None, description="The environment whose schema it starts from")
+    source: EnvironmentName | None = Field(default=None, description="The environment whose schema it starts from")
     init: Literal["schema-only", "parent-data"] | None = Field(
         None, description="schema-only: no rows come along; parent-data: a full copy"
     )
@@ -138,7 +140,7 @@ class PoolingSpec(Model):
 class RoleLimits(Model):
     """Limits of one kind of role in one environment. Seconds; 0 is "no limit" for a timeout."""
 
-    connection_limit: int | None = Field(None, ge=-1)
+    connection_limit: int | None = Field(default=None, ge=-1)
     statement_timeout_seconds: Seconds | None = None
     lock_timeout_seconds: Seconds | None = None
     idle_in_transaction_timeout_seconds: Seconds | None = None
@@ -149,16 +151,16 @@ class AwsSpec(Model):
 
     account_id: AccountId
     region: str
-    role_arn: str | None = Field(None, description="Role to assume in that account")
-    kms_key_id: str | None = Field(None, description="Key for the secrets; unset: AWS's own")
-    recovery_window_days: int = Field(30, ge=7, le=30)
+    role_arn: str | None = Field(default=None, description="Role to assume in that account")
+    kms_key_id: str | None = Field(default=None, description="Key for the secrets; unset: AWS's own")
+    recovery_window_days: int = Field(default=30, ge=7, le=30)
     tags: Mapping[str, str] = Field(default_factory=dict)
 
 
 class MigrationPolicy(Model):
     """What must be on record before migrations run here."""
 
-    promoted_from: EnvironmentName | None = Field(None, description="Versions must be applied there first")
+    promoted_from: EnvironmentName | None = Field(default=None, description="Versions must be applied there first")
     require_proof: bool = False
     require_rehearsal: bool = False
 
@@ -166,7 +168,7 @@ class MigrationPolicy(Model):
 class PreviewPolicy(Model):
     """Preview branches ``pr-N`` (only in ``preview.yaml``)."""
 
-    ttl_seconds: int = Field(604_800, ge=3_600, le=2_592_000)
+    ttl_seconds: int = Field(default=604_800, ge=3_600, le=2_592_000)
 
 
 class EnvironmentSpec(Model):
@@ -177,8 +179,8 @@ class EnvironmentSpec(Model):
     branch: BranchSpec
     compute: ComputeSpec
     pooling: PoolingSpec | None = None
-    roles: Mapping[RoleKind, RoleLimits] = Field(default_factory=dict)
-    cdc: bool = Field(False, description="Publications, and REPLICATION for readonly")
+    roles: Mapping[RoleKind, RoleLimits] = Field(default_factory=dict[RoleKind, RoleLimits])
+    cdc: bool = Field(default=False, description="Publications, and REPLICATION for readonly")
     production_data: bool = Field(False, description="Holds real customer data: it never flows to another environment")
     aws: AwsSpec
     migrations: MigrationPolicy = MigrationPolicy()

@@ -71,6 +71,7 @@ class Addresses:
 
     direct: Address
     pooled: Address
+    ca_file: str | None = None  # trust anchor of a private platform; None: publicly trusted
 
 
 # --- Postgres -----------------------------------------------------------------------------------------------
