@@ -1,0 +1,123 @@
+"""Passwords and secrets brought together so that no crash leaves them apart (product.md 4, security.md 3).
+
+For each role: find or stage the version to go to, set that password in Postgres with a mark that names the version,
+log in with it over its own path, then make it current. Whatever step is the last one done, the next run sees it in
+the mark and the labels, and goes on from there.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from neonctl.desired.model import AwsSpec, EnvironmentSpec, role_name
+from neonctl.errors import ServiceError
+from neonctl.plan.changes import StoreSecret
+from neonctl.plan.credentials import CONNECTION_TAG, MANAGED_TAG, connection_tag
+from neonctl.plan.observed import Addresses, CredentialMark
+from neonctl.postgres.roles import set_password
+from neonctl.provision.parallel import for_each
+from neonctl.vault.password import generate_password
+from neonctl.vault.payload import Credential, make_credential
+
+if TYPE_CHECKING:
+    from neonctl.provision.services import OwnerAccess, Services
+    from neonctl.secret import Secret
+    from neonctl.vault.secrets import SecretStore
+
+
+@dataclass(frozen=True)
+class _Target:
+    """The secret version that password and secret will both be at."""
+
+    change: StoreSecret
+    version_id: str
+    credential: Credential
+    current: bool
+
+
+def store_credentials(
+    changes: Sequence[StoreSecret],
+    *,
+    spec: EnvironmentSpec,
+    services: Services,
+    branch_id: str,
+    access: OwnerAccess,
+    addresses: Addresses,
+) -> None:
+    """Bring the credentials of one database to a password of this branch, stored, tested and current."""
+    if not changes:
+        return
+    secrets = services.aws(spec.aws).secrets()
+    targets = for_each(lambda change: _prepare(change, spec.aws, secrets, addresses, services), changes)
+    with services.connect_as_owner(access, changes[0].database) as connection:
+        for target in targets:
+            mark = CredentialMark(branch_id, target.version_id)
+            set_password(connection, target.credential.username, target.credential.password, mark)
+    for_each(lambda target: _finish(target, secrets, addresses, services), targets)
+
+
+def _prepare(
+    change: StoreSecret, aws: AwsSpec, secrets: SecretStore, addresses: Addresses, services: Services
+) -> _Target:
+    """The version to go to: an unfinished one, the current one, or one that is staged now."""
+    found = secrets.describe([change.secret]).get(change.secret)
+    if found is None or found.deleted or found.current_version is None:
+        token = str(uuid.uuid4())
+        credential = _credential(change, addresses, generate_password(), services)
+        tags = {**aws.tags, MANAGED_TAG: "neonctl", CONNECTION_TAG: connection_tag(addresses)}
+        version = secrets.create(change.secret, credential, token=token, kms_key_id=aws.kms_key_id, tags=tags)
+        return _Target(change, version, credential, current=True)
+    if found.pending_version is not None:
+        version, credential = secrets.read(change.secret, version_id=found.pending_version)
+        if credential == _credential(change, addresses, credential.password, services):
+            return _Target(change, version, credential, current=False)
+    elif change.work not in {"replace", "create"}:
+        version, credential = secrets.read(change.secret)
+        if credential == _credential(change, addresses, credential.password, services):
+            return _Target(change, version, credential, current=True)
+        return _stage(change, secrets, _credential(change, addresses, credential.password, services))
+    return _stage(change, secrets, _credential(change, addresses, generate_password(), services))
+
+
+def _stage(change: StoreSecret, secrets: SecretStore, credential: Credential) -> _Target:
+    version = secrets.stage(change.secret, credential, token=str(uuid.uuid4()))
+    return _Target(change, version, credential, current=False)
+
+
+def _credential(change: StoreSecret, addresses: Addresses, password: Secret, services: Services) -> Credential:
+    return make_credential(
+        addresses,
+        pooled=change.role_kind == "app_user",
+        username=role_name(change.database, change.role_kind),
+        password=password,
+        dbname=change.database,
+        ca_file=services.settings.ca_file,
+    )
+
+
+def _finish(target: _Target, secrets: SecretStore, addresses: Addresses, services: Services) -> None:
+    log_in(target.credential, addresses, services, pooled=target.change.role_kind == "app_user")
+    if not target.current:
+        secrets.promote(target.change.secret, target.version_id)
+    secrets.set_tags(target.change.secret, {MANAGED_TAG: "neonctl", CONNECTION_TAG: connection_tag(addresses)})
+
+
+def log_in(credential: Credential, addresses: Addresses, services: Services, *, pooled: bool) -> None:
+    """Log in with a credential over its own path and ask who that is.
+
+    Raises ``ServiceError`` when it cannot, or when the server says another name.
+    """
+    address = addresses.pooled if pooled else addresses.direct
+    with services.login(
+        address, credential.dbname, credential.username, credential.password, pooled=pooled, retry_auth=True
+    ) as connection:
+        row = connection.execute("select current_user, current_database()").fetchone()
+    if row != (credential.username, credential.dbname):
+        raise ServiceError(
+            "CREDENTIAL_WRONG",
+            f"the credential of {credential.username} logs in as {row}",
+            hint="run apply again; if it stays, look at the secret's content",
+        )

@@ -1,0 +1,76 @@
+"""Handlers of what is done by SQL inside one branch: roles for all of it, then each database for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from neonctl.plan.changes import (
+    AnyChange,
+    ClaimDatabase,
+    CreateRole,
+    CreateSchema,
+    GrantMembership,
+    GrantPrivileges,
+    RevokeMembership,
+    RevokePrivileges,
+    SetPublication,
+    UpdateRole,
+    UpdateSchemaOwner,
+)
+from neonctl.plan.observed import Grant
+from neonctl.postgres.grants import apply_grants, revoke_grants
+from neonctl.postgres.publications import ensure_publication
+from neonctl.postgres.roles import create_role, grant_membership, revoke_membership
+from neonctl.postgres.schemas import create_schema, mark_database, set_schema_owner
+
+if TYPE_CHECKING:
+    import psycopg
+
+
+def apply_roles(connection: psycopg.Connection, changes: Sequence[AnyChange]) -> None:
+    """Roles and memberships, all in one transaction: they are of the cluster, so any database will do."""
+    with connection.transaction():
+        for change in changes:
+            match change:
+                case CreateRole():
+                    create_role(connection, change.role)
+                case UpdateRole():
+                    create_role(connection, change.wanted)  # an existing one gets the wanted attributes
+                case GrantMembership():
+                    grant_membership(connection, change.role, change.member)
+                case RevokeMembership():
+                    revoke_membership(connection, change.role, change.member)
+                case _:
+                    pass
+
+
+def apply_structure(connection: psycopg.Connection, changes: Sequence[AnyChange], *, branch_id: str) -> None:
+    """Schemas, the database's mark and privileges of one database, in one transaction."""
+    grants: list[Grant] = []
+    revokes: list[Grant] = []
+    with connection.transaction():
+        for change in changes:
+            match change:
+                case CreateSchema():
+                    create_schema(connection, change.schema, change.owner)
+                case UpdateSchemaOwner():
+                    set_schema_owner(connection, change.schema, change.owner)
+                case ClaimDatabase():
+                    mark_database(connection, change.database, branch_id)
+                case GrantPrivileges():
+                    grants.extend(change.grants)
+                case RevokePrivileges():
+                    revokes.extend(change.grants)
+                case _:
+                    pass
+        # Taking back comes first: a table-wide right that goes must not take a column's right with it.
+        revoke_grants(connection, revokes)
+        apply_grants(connection, grants)
+
+
+def apply_publications(connection: psycopg.Connection, changes: Sequence[AnyChange]) -> None:
+    """The CDC publication of one database."""
+    for change in changes:
+        if isinstance(change, SetPublication):
+            ensure_publication(connection, change.publication, change.owner, change.tables)

@@ -1,0 +1,232 @@
+"""Reading everything in parallel into snapshots. Nothing here changes anything, and no secret's value is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from neonctl.desired.model import Desired, EnvironmentSpec, secret_name
+from neonctl.errors import ServiceError, UnsafePlanError
+from neonctl.neon.connection import ConnectionTarget
+from neonctl.plan.diff_project import first_database
+from neonctl.plan.observed import (
+    Addresses,
+    BranchSnapshot,
+    ClusterSnapshot,
+    DatabaseSnapshot,
+    EndpointSnapshot,
+    EnvironmentSnapshot,
+    Observed,
+    ProjectSnapshot,
+    SecretSnapshot,
+)
+from neonctl.postgres.inspect import read_cluster, read_database
+from neonctl.provision.parallel import by_key, run_all
+from neonctl.provision.services import OwnerAccess, Services
+
+
+def observe(desired: Desired, services: Services, *, selection: Sequence[str] | None = None) -> Observed:
+    """Everything that planning needs, of the chosen environments and those that they are made from.
+
+    Neon and AWS are read side by side; within Neon: project → branches and computes → databases, roles and
+    addresses → the insides of every database.
+    """
+    names = with_sources(desired, selection)
+    neon_side, aws_side = run_all(
+        [
+            lambda: _observe_neon(desired, services, names),
+            lambda: _observe_aws(desired, services, names),
+        ]
+    )
+    project, branches, environments = neon_side
+    merged = {
+        name: replace(
+            environments[name],
+            account_id=aws_side[name].account_id,
+            secrets=aws_side[name].secrets,
+            parameters=aws_side[name].parameters,
+        )
+        for name in names
+    }
+    return Observed(project=project, branches=branches, environments=merged)
+
+
+def with_sources(desired: Desired, selection: Sequence[str] | None) -> tuple[str, ...]:
+    """The chosen environments, those that they come from, and the default branch's: in the YAML's order."""
+    if selection is None:
+        return tuple(desired.environments)
+    wanted = set(selection)
+    wanted |= {name for name, spec in desired.environments.items() if spec.branch.default}
+    for name in tuple(wanted):
+        source = desired.environments[name].branch.source
+        while source is not None and source not in wanted:
+            wanted.add(source)
+            source = desired.environments[source].branch.source
+    return tuple(name for name in desired.environments if name in wanted)
+
+
+# --- Neon and Postgres --------------------------------------------------------------------------------------
+
+_NeonSide = tuple[ProjectSnapshot | None, tuple[BranchSnapshot, ...], Mapping[str, EnvironmentSnapshot]]
+
+
+def find_project(desired: Desired, services: Services) -> ProjectSnapshot | None:
+    """The project by its exact name. Raises when there are several: names are not unique at Neon."""
+    name = desired.platform.project.name
+    found = services.neon.find_projects(name)
+    if len(found) > 1:
+        ids = ", ".join(project.id for project in found)
+        raise UnsafePlanError(
+            "AMBIGUOUS_PROJECT",
+            f"{len(found)} projects are named {name}: {ids}",
+            hint="rename or delete the ones that are not meant; neonctl does not guess",
+            details={"projects": [project.id for project in found]},
+        )
+    return found[0] if found else None
+
+
+def _observe_neon(desired: Desired, services: Services, names: Sequence[str]) -> _NeonSide:
+    project = find_project(desired, services)
+    if project is None:
+        return None, (), {name: EnvironmentSnapshot() for name in names}
+    branches: tuple[BranchSnapshot, ...]
+    endpoints: tuple[EndpointSnapshot, ...]
+    branches, endpoints = run_all(  # pyright: ignore[reportAssignmentType]
+        [lambda: services.neon.list_branches(project.id), lambda: services.neon.list_endpoints(project.id)]
+    )
+    environments = by_key(
+        lambda name: observe_environment(
+            desired,
+            services,
+            project,
+            branch_named(desired.environments[name].branch.name, branches),
+            endpoints,
+        ),
+        names,
+    )
+    return project, branches, environments
+
+
+def branch_named(name: str, branches: Sequence[BranchSnapshot]) -> BranchSnapshot | None:
+    """A branch by its exact name (unique within a project)."""
+    return next((branch for branch in branches if branch.name == name), None)
+
+
+def observe_environment(
+    desired: Desired,
+    services: Services,
+    project: ProjectSnapshot,
+    branch: BranchSnapshot | None,
+    endpoints: Sequence[EndpointSnapshot],
+) -> EnvironmentSnapshot:
+    """One branch: what the API says of it, and what its Postgres holds."""
+    if branch is None:
+        return EnvironmentSnapshot()
+    endpoint = next((each for each in endpoints if each.branch_id == branch.id and each.type == "read_write"), None)
+    roles, databases, access = run_all(
+        [
+            lambda: services.neon.list_roles(project.id, branch.id),
+            lambda: services.neon.list_databases(project.id, branch.id),
+            lambda: owner_access(desired, services, project.id, branch.id) if endpoint else None,
+        ]
+    )
+    snapshot = EnvironmentSnapshot(
+        branch=branch,
+        endpoint=endpoint,
+        api_roles=_names(roles),
+        api_databases=dict(databases) if isinstance(databases, Mapping) else {},
+    )
+    if not isinstance(access, OwnerAccess):
+        return snapshot
+    return replace(
+        snapshot,
+        addresses=addresses_of(access, services),
+        cluster=observe_cluster(desired, services, access, snapshot.api_databases),
+    )
+
+
+def _names(roles: object) -> frozenset[str]:
+    assert isinstance(roles, frozenset)
+    return frozenset(str(role) for role in roles)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+
+
+def addresses_of(access: OwnerAccess, services: Services) -> Addresses:
+    """Where the two ways to a branch lead."""
+    return Addresses(access.direct.address, access.pooled.address, services.ca_file)
+
+
+def owner_access(desired: Desired, services: Services, project_id: str, branch_id: str) -> OwnerAccess | None:
+    """The owner role's way in, or None while that role or the first database is missing."""
+    database, role = first_database(desired), desired.platform.project.owner_role
+
+    def target(pooled: bool) -> ConnectionTarget:
+        return services.neon.connection(project_id, branch_id, database=database, role=role, pooled=pooled)
+
+    try:
+        direct, pooled = run_all([lambda: target(pooled=False), lambda: target(pooled=True)])
+    except ServiceError as error:
+        if error.code == "NEON_NOT_FOUND":
+            return None
+        raise
+    return OwnerAccess(direct, pooled)
+
+
+def observe_cluster(
+    desired: Desired, services: Services, access: OwnerAccess, databases: Mapping[str, str]
+) -> ClusterSnapshot:
+    """Roles of the branch, and each declared database from inside."""
+    inside = [name for name in desired.platform.databases if name in databases]
+    if not inside:
+        return ClusterSnapshot()
+
+    def roles() -> ClusterSnapshot:
+        with services.connect_as_owner(access, access.direct.dbname) as connection:
+            return read_cluster(connection)
+
+    def database(name: str) -> DatabaseSnapshot:
+        with services.connect_as_owner(access, name) as connection:
+            return read_database(connection)
+
+    cluster, found = run_all([roles, lambda: by_key(database, inside)])
+    assert isinstance(cluster, ClusterSnapshot)
+    assert isinstance(found, Mapping)
+    return replace(cluster, databases=found)
+
+
+# --- AWS ----------------------------------------------------------------------------------------------------
+
+
+def _observe_aws(desired: Desired, services: Services, names: Sequence[str]) -> Mapping[str, EnvironmentSnapshot]:
+    return by_key(lambda name: _observe_account(desired, services, desired.environments[name]), names)
+
+
+def _observe_account(desired: Desired, services: Services, spec: EnvironmentSpec) -> EnvironmentSnapshot:
+    access = services.aws(spec.aws)
+    caller = access.caller()
+    secrets: Mapping[str, SecretSnapshot]
+    parameters: Mapping[str, str]
+    secrets, parameters = run_all(  # pyright: ignore[reportAssignmentType]
+        [
+            lambda: access.secrets().describe(secret_names(desired, spec)),
+            lambda: access.parameters().read(parameter_names(desired, spec)),
+        ]
+    )
+    return EnvironmentSnapshot(account_id=caller.account_id, secrets=secrets, parameters=parameters)
+
+
+def secret_names(desired: Desired, spec: EnvironmentSpec) -> tuple[str, ...]:
+    """The secrets of one environment."""
+    return tuple(
+        secret_name(spec.stage, database, kind)
+        for database, wanted in desired.platform.databases.items()
+        for kind in wanted.roles
+    )
+
+
+def parameter_names(desired: Desired, spec: EnvironmentSpec) -> tuple[str, ...]:
+    """The SSM parameters of one environment."""
+    own = ("project-id", "branch-id", "direct-host", "pooled-host")
+    return (
+        *(f"/bank/{spec.stage}/neon/{name}" for name in own),
+        *(f"/bank/{spec.stage}/{path}" for wanted in desired.platform.databases.values() for path in wanted.parameters),
+    )

@@ -1,0 +1,52 @@
+"""Independent work side by side: results in the order asked for, the first error wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+Result = TypeVar("Result")
+Item = TypeVar("Item")
+
+
+def run_all(tasks: Sequence[Callable[[], Result]], *, width: int = 16) -> list[Result]:
+    """Run every task in a thread of its own and return the results in order.
+
+    At the first error, tasks that have not begun are dropped; those under way are waited for (nothing is left half
+    done behind the caller's back), then that error is raised. Errors of the others are attached as notes.
+    """
+    if len(tasks) == 1:
+        return [tasks[0]()]
+    if not tasks:
+        return []
+    with ThreadPoolExecutor(max_workers=min(width, len(tasks))) as pool:
+        futures: list[Future[Result]] = [pool.submit(task) for task in tasks]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            for future in futures:
+                future.cancel()
+        wait(futures)
+    errors = [error for future in futures if not future.cancelled() and (error := future.exception())]
+    if errors:
+        first = errors[0]
+        for other in errors[1:]:
+            first.add_note(f"at the same time: {other}")
+        raise first
+    return [future.result() for future in futures]
+
+
+def for_each(function: Callable[[Item], Result], items: Iterable[Item], *, width: int = 16) -> list[Result]:
+    """``run_all`` for one function over many items."""
+    return run_all([_bind(function, item) for item in items], width=width)
+
+
+def by_key(function: Callable[[str], Result], keys: Iterable[str], *, width: int = 16) -> Mapping[str, Result]:
+    """``for_each`` that keeps the keys."""
+    names = list(keys)
+    return dict(zip(names, for_each(function, names, width=width), strict=True))
+
+
+def _bind(function: Callable[[Item], Result], item: Item) -> Callable[[], Result]:
+    return lambda: function(item)

@@ -1,0 +1,103 @@
+"""The foreign systems that provisioning works on, opened once and shared by all threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from neonctl import __version__
+from neonctl.desired.model import AwsSpec
+from neonctl.neon.client import NeonClient
+from neonctl.plan.observed import Address
+from neonctl.postgres.connect import Login, connect
+from neonctl.settings import Settings
+from neonctl.vault.session import AwsAccess
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import psycopg
+
+    from neonctl.neon.connection import ConnectionTarget
+    from neonctl.secret import Secret
+
+
+@dataclass(frozen=True)
+class OwnerAccess:
+    """How the owner role of one branch logs in, over both ways."""
+
+    direct: ConnectionTarget
+    pooled: ConnectionTarget
+
+
+class Services:
+    """Neon, AWS and Postgres as one environment after another needs them."""
+
+    def __init__(self, settings: Settings, *, purpose: str, on_wait: Callable[[str], None] | None = None) -> None:
+        self.settings = settings
+        self.application_name = f"neonctl/{__version__} {purpose}"
+        self._on_wait = on_wait
+        self._aws: dict[tuple[str, str, str | None], AwsAccess] = {}
+        self._neon: NeonClient | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def ca_file(self) -> str | None:
+        """Trust anchor of a private platform; None for publicly trusted certificates."""
+        return str(self.settings.ca_file) if self.settings.ca_file else None
+
+    @property
+    def neon(self) -> NeonClient:
+        """The Neon API. Raises ``ServiceError`` NEON_NO_CREDENTIALS when there is no key."""
+        with self._lock:
+            if self._neon is None:
+                self._neon = NeonClient.from_settings(self.settings, on_wait=self._on_wait)
+            return self._neon
+
+    def aws(self, spec: AwsSpec) -> AwsAccess:
+        """The AWS account of an environment; another account is refused at the first use."""
+        key = (spec.account_id, spec.region, spec.role_arn)
+        with self._lock:
+            if key not in self._aws:
+                self._aws[key] = AwsAccess(
+                    self.settings, account_id=spec.account_id, region=spec.region, role_arn=spec.role_arn
+                )
+            return self._aws[key]
+
+    def connect_as_owner(self, access: OwnerAccess, database: str) -> AbstractContextManager[psycopg.Connection]:
+        """A direct connection of the owner role to any database of its branch."""
+        target = access.direct
+        return self.login(target.address, database, target.username, target.password)
+
+    def login(
+        self,
+        address: Address,
+        database: str,
+        username: str,
+        password: Secret,
+        *,
+        pooled: bool = False,
+        retry_auth: bool = False,
+    ) -> AbstractContextManager[psycopg.Connection]:
+        """A connection that verifies the server, closed at the end of the block."""
+        login = Login(
+            address=address,
+            dbname=database,
+            username=username,
+            password=password,
+            ca_file=self.settings.ca_file,
+            pooled=pooled,
+        )
+        return closing(connect(login, application_name=self.application_name, retry_auth=retry_auth))
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if self._neon is not None:
+            self._neon.close()
+
+    def headers(self) -> Mapping[str, str]:
+        """Nothing secret: what the audit line says of the target."""
+        return {"api_host": self.settings.api_host}
