@@ -27,7 +27,6 @@ class Settings:
     aws_endpoint_url: str | None = None  # set by --local only; otherwise boto3 reads its own variables
     aws_access_key_id: str | None = None
     aws_secret_access_key: Secret | None = None
-    aws_region: str | None = None
     ca_file: Path | None = None  # None: certifi's list, as for Neon's own certificates
 
     @classmethod
@@ -46,9 +45,7 @@ class Settings:
             actor=environ.get("NEONCTL_ACTOR") or None,
         )
 
-    def with_local_platform(
-        self, *, api_url: str, api_key: Secret, aws_endpoint_url: str, ca_file: Path, region: str
-    ) -> Settings:
+    def with_local_platform(self, *, api_url: str, api_key: Secret, aws_endpoint_url: str, ca_file: Path) -> Settings:
         """The same settings, pointed at a running embedded platform."""
         return replace(
             self,
@@ -59,6 +56,5 @@ class Settings:
             aws_endpoint_url=aws_endpoint_url,
             aws_access_key_id="local",
             aws_secret_access_key=api_key,
-            aws_region=region,
             ca_file=ca_file,
         )

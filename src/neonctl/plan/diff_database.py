@@ -132,15 +132,41 @@ def settled_changes(
     environment: str, spec: EnvironmentSpec, database: str, found: DatabaseSnapshot, desired: Desired
 ) -> Iterator[AnyChange]:
     """What can be judged only when every migration has run: privileges on objects, and the publication."""
-    committed = desired.privileges.get(database)
-    if committed is not None:
-        on_disk = {each.version for each in desired.migrations.get(database, ())}
-        if all(each.version in on_disk for each in found.history or ()):
-            wanted = parse(committed)
-            present = frozenset(grant for grant in found.grants if grant.kind in OBJECT_KINDS)
-            yield from _grant_changes(environment, database, wanted, present, desired)
+    on_disk = {each.version for each in desired.migrations.get(database, ())}
+    if all(each.version in on_disk for each in found.history or ()):  # else the database is ahead of these files
+        present = frozenset(grant for grant in found.grants if grant.kind in OBJECT_KINDS)
+        wanted = wanted_object_grants(desired, database, found)
+        yield from _grant_changes(environment, database, wanted, present, desired)
     if spec.cdc:
         yield from _publication_changes(environment, database, found, desired)
+
+
+def wanted_object_grants(desired: Desired, database: str, found: DatabaseSnapshot) -> frozenset[Grant]:
+    """Privileges on tables, columns, sequences and functions as they should be.
+
+    The committed ``privileges.txt`` says so; without one, what migrations left is taken as it is. The YAML's column
+    grants win over both: the role named there sees those columns of the table and no others.
+    """
+    committed = desired.privileges.get(database)
+    wanted = {g for g in found.grants if g.kind in OBJECT_KINDS} if committed is None else set(parse(committed))
+    for rule in desired.platform.databases[database].column_grants:
+        if rule.table not in found.tables:
+            continue
+        role = role_name(database, rule.role)
+        wanted = {
+            grant
+            for grant in wanted
+            if not (
+                grant.grantee == role
+                and grant.privilege == rule.privilege
+                and (
+                    (grant.kind == "table" and grant.object == rule.table)
+                    or (grant.kind == "column" and grant.object.startswith(f"{rule.table}."))
+                )
+            )
+        }
+        wanted |= {Grant("column", f"{rule.table}.{column}", role, rule.privilege) for column in rule.columns}
+    return frozenset(wanted)
 
 
 def _structural_changes(

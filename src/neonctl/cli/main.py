@@ -1,0 +1,22 @@
+"""The program's entry: arguments in, exit code out. Everything heavy is imported only when a command needs it."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code (product.md 3)."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if arguments == ["--version"]:  # before anything is imported: it is asked often, by scripts
+        from neonctl import __version__
+
+        sys.stdout.write(f"neonctl {__version__}\n")
+        return 0
+    from neonctl.cli.run import run
+
+    return run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""plan, apply, verify, drift."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from neonctl.cli.options import command
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neonctl.cli.session import Session
+    from neonctl.pipelines.configuration import Configuration
+    from neonctl.plan.observed import Observed
+    from neonctl.plan.plan import Plan
+    from neonctl.provision.services import Services
+
+CHANGES_PENDING = 2
+
+Environments = Annotated[
+    list[str] | None, typer.Option("--env", help="Environment; repeatable [default: all persistent ones]")
+]
+AllowDelete = Annotated[
+    list[str] | None, typer.Option("--allow-delete", help="Allow this deletion, by name; repeatable")
+]
+Expect = Annotated[str | None, typer.Option("--expect", help="Fingerprint of the reviewed plan: refuse another one")]
+Adopt = Annotated[bool, typer.Option("--adopt", help="Take over a project that neonctl did not make")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of the main road."""
+    command(app, "plan")(plan)
+    command(app, "apply")(apply)
+    command(app, "verify")(verify)
+    command(app, "drift")(drift)
+
+
+def plan(
+    session: Session,
+    env: Environments = None,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 2 when changes are pending")
+    ] = False,
+    adopt: Adopt = False,
+) -> int:
+    """Show what apply would do. Changes nothing and reads no secret values."""
+    from neonctl.cli.plan_text import plan_document, plan_text
+
+    configuration = session.configuration()
+    made, _ = _plan(session, configuration, session.services("plan"), selection(configuration, env), adopt=adopt)
+    project = configuration.desired.platform.project.name
+    session.emit(plan_document(made, project), plan_text(made, project, verbose=session.options.verbose))
+    _github_outputs(made)
+    return CHANGES_PENDING if detailed_exitcode and made.work else 0
+
+
+def apply(
+    session: Session,
+    env: Environments = None,
+    allow_delete: AllowDelete = None,
+    expect: Expect = None,
+    adopt: Adopt = False,
+) -> int:
+    """Make Neon, AWS and Postgres what the YAML says, then run pending migrations. Can be run again at any time."""
+    from neonctl.cli.plan_text import plan_document, plan_text, summary_line
+    from neonctl.cli.progress import ProgressLines
+    from neonctl.cli.summary import platform_document, platform_text
+    from neonctl.pipelines.apply import apply_plan
+    from neonctl.plan.safety import check_deletions, check_expected
+
+    configuration = session.configuration()
+    desired = configuration.desired
+    project = desired.platform.project.name
+    chosen = selection(configuration, env)
+    services = session.services("apply")
+    made, observed = _plan(session, configuration, services, chosen, adopt=adopt)
+    check_deletions(made, allow_delete or ())
+    check_expected(made, expect)
+    if not made.work:
+        session.emit(
+            {**plan_document(made, project), "applied": False, **platform_document(desired, observed)},
+            plan_text(made, project, verbose=False),
+        )
+        return 0
+    session.say(plan_text(made, project, verbose=session.options.verbose))
+    # The embedded platform is nobody's production: its first apply is the README's one command.
+    if not session.settings.local or made.summary["delete"]:
+        session.confirm(f"Apply these {len(made.work)} changes to project {project}?")
+    audit = session.audit(desired, services)
+    with ProgressLines(session) as progress:
+        applied = apply_plan(
+            made,
+            observed,
+            configuration,
+            services,
+            selection=chosen,
+            progress=progress,
+            audit=audit.change,
+            adopt=adopt,
+        )
+    session.say(f"\nDone in {progress.seconds:.0f} s: {summary_line(made).replace('to ', '')}\n")
+    session.emit(
+        {
+            **plan_document(made, project),
+            "applied": True,
+            "migrations": applied.migrations,
+            **platform_document(desired, applied.observed),
+        },
+        platform_text(desired, applied.observed, local=session.settings.local),
+    )
+    return 0
+
+
+def verify(
+    session: Session,
+    env: Environments = None,
+    write_privileges: Annotated[
+        bool, typer.Option("--write-privileges", help="Write db/<database>/privileges.txt from what is there")
+    ] = False,
+) -> int:
+    """Log in with every stored credential over its own path, and prove what each role may and may not do."""
+    from neonctl.cli.verification import run_verification
+
+    return run_verification(session, env, write_privileges=write_privileges)
+
+
+def drift(session: Session, env: Environments = None) -> int:
+    """Say what differs from the configuration; exit 2 when something does. For a nightly job."""
+    from neonctl.cli.plan_text import plan_document, plan_text
+
+    configuration = session.configuration()
+    made, _ = _plan(session, configuration, session.services("drift"), selection(configuration, env), adopt=False)
+    project = configuration.desired.platform.project.name
+    session.emit(plan_document(made, project), plan_text(made, project, verbose=True))
+    return CHANGES_PENDING if made.work else 0
+
+
+def selection(configuration: Configuration, env: Sequence[str] | None) -> tuple[str, ...] | None:
+    """The environments that were asked for. Raises ``UsageError`` for one that is not declared."""
+    from neonctl.errors import UsageError
+
+    if not env:
+        return None
+    known = configuration.desired.environments
+    unknown = [name for name in env if name not in known]
+    if unknown:
+        raise UsageError(
+            "UNKNOWN_ENVIRONMENT",
+            f"no environment {', '.join(unknown)} in the configuration",
+            hint=f"declared are: {', '.join(known)}",
+        )
+    return tuple(dict.fromkeys(env))
+
+
+def _plan(
+    session: Session,
+    configuration: Configuration,
+    services: Services,
+    chosen: tuple[str, ...] | None,
+    *,
+    adopt: bool,
+) -> tuple[Plan, Observed]:
+    from neonctl.plan.diff import diff
+    from neonctl.provision.observe import observe
+
+    project = configuration.desired.platform.project
+    where = "the embedded platform" if session.settings.local else session.settings.api_host
+    session.say(
+        f"Reading project {project.name} ({', '.join(chosen or configuration.desired.environments)}) on {where}"
+    )
+    observed = observe(configuration.desired, services, selection=chosen)
+    return diff(configuration.desired, observed, selection=chosen, adopt=adopt), observed
+
+
+def _github_outputs(made: Plan) -> None:
+    """On GitHub Actions: outputs for the steps that follow."""
+    import os
+    from pathlib import Path
+
+    target = os.environ.get("GITHUB_OUTPUT")
+    if os.environ.get("GITHUB_ACTIONS") == "true" and target:
+        with Path(target).open("a", encoding="utf-8") as file:
+            file.write(f"changes={len(made.work)}\n")
+            file.write(f"has_deletes={'true' if made.summary['delete'] else 'false'}\n")
+            file.write(f"plan_sha={made.fingerprint}\n")

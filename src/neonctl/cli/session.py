@@ -1,0 +1,161 @@
+"""One run of one command: its options, its consoles, and the way from options to settings and services."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from neonctl.errors import UnsafePlanError
+from neonctl.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from rich.console import Console
+
+    from neonctl.cli.options import Common
+    from neonctl.desired.model import Desired
+    from neonctl.pipelines.configuration import Configuration
+    from neonctl.provision.audit import AuditLog
+    from neonctl.provision.services import Services
+
+SCHEMA_VERSION = 1
+
+
+class Session:
+    """What a command works with. Use as a context manager: connections are closed at the end."""
+
+    def __init__(self, options: Common) -> None:
+        self.options = options
+        self.trace_id = options.trace_id or uuid.uuid4().hex
+        settings = Settings.from_environment(os.environ)
+        self._settings = replace(
+            settings,
+            local=settings.local or options.local,
+            config_dir=options.config or settings.config_dir,
+            db_dir=options.db or settings.db_dir,
+            actor=options.actor or settings.actor,
+        )
+        self._attached = False
+        self._services: Services | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._services is not None:
+            self._services.close()
+
+    # --- output ---------------------------------------------------------------------------------------------
+
+    @property
+    def json(self) -> bool:
+        """Whether the result goes out as JSON."""
+        return self.options.output == "json"
+
+    @property
+    def messages(self) -> Console:
+        """Where messages go: stderr."""
+        from rich.console import Console
+
+        return Console(
+            stderr=True,
+            no_color=self.options.no_color or None,
+            highlight=False,
+            soft_wrap=True,
+            quiet=self.options.quiet,
+        )
+
+    def say(self, text: str = "") -> None:
+        """One message on stderr, unless quiet."""
+        if self.options.quiet:
+            return
+        if self.options.log_format == "json":
+            line = json.dumps({"level": "info", "message": text, "trace_id": self.trace_id}, ensure_ascii=False)
+            sys.stderr.write(line + "\n")
+        else:
+            sys.stderr.write(text + "\n")
+
+    def emit(self, document: Mapping[str, object], text: str) -> None:
+        """The result on stdout: one JSON document, or the text."""
+        if self.json:
+            whole = {"schema_version": SCHEMA_VERSION, **document}
+            sys.stdout.write(json.dumps(whole, ensure_ascii=False, default=str) + "\n")
+        elif text:
+            sys.stdout.write(text + "\n")
+
+    def confirm(self, question: str, *, flag: str = "--yes") -> None:
+        """Ask on the terminal. Raises ``UnsafePlanError`` when the answer is no or nobody can be asked."""
+        if self.options.yes:
+            return
+        if self.options.no_input or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise UnsafePlanError(
+                "CONFIRMATION_MISSING",
+                "this needs a confirmation, and there is no terminal to ask on",
+                hint=f"look at the plan above, then run again with {flag}",
+            )
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+            raise UnsafePlanError("NOT_CONFIRMED", "not confirmed: nothing has been changed")
+
+    # --- what commands need ---------------------------------------------------------------------------------
+
+    @property
+    def local_dir(self) -> Path:
+        """Where the embedded platform lives."""
+        return self._settings.local_dir.absolute()
+
+    @property
+    def settings(self) -> Settings:
+        """Settings, pointed at the embedded platform when that is the target (it is started if need be)."""
+        if self._settings.local and not self._attached:
+            from neonctl.local.platform import ensure_running
+
+            platform = ensure_running(self.local_dir, progress=self.say)
+            self._settings = self._settings.with_local_platform(
+                api_url=platform.api_url,
+                api_key=platform.api_key,
+                aws_endpoint_url=platform.aws_endpoint_url,
+                ca_file=platform.ca_file,
+            )
+            self._attached = True
+        return self._settings
+
+    def configuration(self) -> Configuration:
+        """The YAML, the migrations and the committed privileges."""
+        from neonctl.pipelines.configuration import read_configuration
+
+        return read_configuration(self._settings.config_dir, self._settings.db_dir)
+
+    def services(self, purpose: str) -> Services:
+        """Neon, AWS and Postgres, for this command."""
+        if self._services is None:
+            from neonctl.provision.services import Services
+
+            self._services = Services(self.settings, purpose=purpose)
+        return self._services
+
+    def audit(self, desired: Desired, services: Services) -> AuditLog:
+        """The audit log that the YAML names. The actor is AWS's caller, or ``--actor`` when that is given."""
+        from neonctl.provision.audit import AuditLog
+
+        def actor(environment: str) -> str:
+            if self.settings.actor:
+                return self.settings.actor
+            if self.settings.local:
+                import getpass
+
+                return f"local:{getpass.getuser()}"
+            name = environment or next(n for n, spec in desired.environments.items() if spec.branch.default)
+            return services.aws(desired.environments[name].aws).caller().arn
+
+        return AuditLog(desired.platform.audit.sink, actor=actor, trace_id=self.trace_id)

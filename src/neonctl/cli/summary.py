@@ -1,0 +1,102 @@
+"""What a newcomer reads when apply is through: what exists, where, how to look at it, what next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from neonctl.desired.model import Desired
+    from neonctl.plan.observed import EnvironmentSnapshot, Observed
+
+
+def platform_document(desired: Desired, observed: Observed) -> dict[str, object]:
+    """What is there, as JSON."""
+    project = observed.project
+    return {
+        "project": None if project is None else {"id": project.id, "name": project.name, "region": project.region},
+        "environments": [
+            _environment(name, observed.environments[name], desired)
+            for name in desired.environments
+            if name in observed.environments and observed.environments[name].branch is not None
+        ],
+    }
+
+
+def _environment(name: str, snapshot: EnvironmentSnapshot, desired: Desired) -> dict[str, object]:
+    branch, cluster = snapshot.branch, snapshot.cluster
+    assert branch is not None
+    databases = cluster.databases if cluster else {}
+    return {
+        "name": name,
+        "branch": branch.name,
+        "branch_id": branch.id,
+        "default": branch.default,
+        "protected": branch.protected,
+        "direct_host": str(snapshot.addresses.direct) if snapshot.addresses else None,
+        "pooled_host": str(snapshot.addresses.pooled) if snapshot.addresses else None,
+        "secrets": len(snapshot.secrets),
+        "databases": [
+            {
+                "name": database,
+                "schemas": sorted(found.schemas.keys() - {"public"}),
+                "tables": len(_own_tables(database, found.tables, desired)),
+                "version": found.history[-1].version if found.history else None,
+            }
+            for database, found in sorted(databases.items())
+        ],
+    }
+
+
+def _own_tables(database: str, tables: frozenset[str], desired: Desired) -> list[str]:
+    schemas = desired.platform.databases[database].schemas
+    return [table for table in tables if table.split(".", 1)[0] in schemas]
+
+
+def platform_text(desired: Desired, observed: Observed, *, local: bool) -> str:
+    """What is there, for people, and what to try next."""
+    project = observed.project
+    assert project is not None
+    lines = [f"Project {project.name} ({project.id}), {project.region}, Postgres {project.postgres_version}", ""]
+    rows = [("environment", "branch", "direct", "pooled", "databases", "tables", "secrets")]
+    for name, snapshot in observed.environments.items():
+        if snapshot.branch is not None:
+            rows.append(_row(name, snapshot, desired))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines += [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    return "\n".join([*lines, "", *_next_steps(desired, local=local)])
+
+
+def _row(name: str, snapshot: EnvironmentSnapshot, desired: Desired) -> tuple[str, ...]:
+    branch, addresses = snapshot.branch, snapshot.addresses
+    assert branch is not None
+    databases = snapshot.cluster.databases if snapshot.cluster else {}
+    marks = [word for word, on in (("default", branch.default), ("protected", branch.protected)) if on]
+    tables = sum(len(_own_tables(database, found.tables, desired)) for database, found in databases.items())
+    return (
+        name,
+        branch.name + (f" ({', '.join(marks)})" if marks else ""),
+        str(addresses.direct) if addresses else "-",
+        str(addresses.pooled) if addresses else "-",
+        str(len(databases)),
+        str(tables),
+        str(len(snapshot.secrets)),
+    )
+
+
+def _next_steps(desired: Desired, *, local: bool) -> list[str]:
+    lowest = list(desired.environments)[-1] if "dev" not in desired.environments else "dev"
+    database = next(iter(desired.platform.databases))
+    flag = " --local" if local else ""
+    connect = f"neonctl connection-string{flag} --env {lowest} --database {database} --role readonly --reveal"
+    steps: Mapping[str, str] = {
+        "prove every privilege by logging in": f"neonctl verify{flag}",
+        "a psql prompt": f'psql "$({connect})"',
+        "the stored credentials, without their values": f"neonctl secrets list{flag}",
+        "change the YAML in config/, then see what would happen": f"neonctl plan{flag}",
+    }
+    if local:
+        steps = {**steps, "what runs on this machine, and stop it": "neonctl local status; neonctl local down"}
+    return ["Next:", *(f"  {command}\n      {what}" for what, command in steps.items())]

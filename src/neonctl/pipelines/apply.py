@@ -1,0 +1,108 @@
+"""The main road: provision, then migrate dev → uat → prod, then finish what needs tables, then look again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from neonctl.errors import DidNotConvergeError
+from neonctl.pipelines.migrate import migrate_environment, promotion_order
+from neonctl.plan.changes import AnyChange, RunMigrations, Stage
+from neonctl.plan.diff import diff
+from neonctl.provision.apply import Audit, Provisioner
+from neonctl.provision.observe import observe
+
+if TYPE_CHECKING:
+    from neonctl.pipelines.configuration import Configuration
+    from neonctl.plan.observed import Observed
+    from neonctl.plan.plan import Plan
+    from neonctl.provision.progress import Progress
+    from neonctl.provision.services import Services
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What was done, and what is there now."""
+
+    plan: Plan
+    migrations: dict[str, dict[str, tuple[str, ...]]]  # environment → database → versions
+    observed: Observed
+
+
+def apply_plan(
+    plan: Plan,
+    observed: Observed,
+    configuration: Configuration,
+    services: Services,
+    *,
+    selection: Sequence[str] | None,
+    progress: Progress,
+    audit: Audit,
+    adopt: bool = False,
+) -> Applied:
+    """Carry out a plan that was shown and confirmed.
+
+    Raises ``DidNotConvergeError`` when, after everything was done, a new plan is not empty.
+    """
+    desired = configuration.desired
+    provisioner = Provisioner(desired, services, progress=progress, audit=audit)
+    if not plan.work:
+        return Applied(plan, {}, observed)
+    provisioner.provision(plan, observed)
+    ran = _migrate(plan, configuration, services, progress, audit)
+    if any(change.stage is Stage.FINISH for change in plan.work) and not ran:
+        provisioner.finish(_only_finish(plan), observed)
+    now = observe(desired, services, selection=selection)
+    left = diff(desired, now, selection=selection, adopt=True)
+    if ran and left.work and all(_needs_tables(change) for change in left.work):
+        # Tables exist now: publications, privileges on them and parameters that name them can be brought in line.
+        provisioner.finish(left, now)
+        now = observe(desired, services, selection=selection)
+        left = diff(desired, now, selection=selection, adopt=True)
+    if left.work:
+        addresses = [change.address for change in left.work]
+        raise DidNotConvergeError(
+            "DID_NOT_CONVERGE",
+            f"everything was applied, yet {len(addresses)} changes are left: {', '.join(addresses[:5])}"
+            + (" …" if len(addresses) > 5 else ""),
+            hint="somebody or something may be changing the platform meanwhile; look at `neonctl plan`",
+            details={"changes": addresses},
+        )
+    del adopt
+    return Applied(plan, ran, now)
+
+
+def _migrate(
+    plan: Plan, configuration: Configuration, services: Services, progress: Progress, audit: Audit
+) -> dict[str, dict[str, tuple[str, ...]]]:
+    pending = [change for change in plan.work if isinstance(change, RunMigrations)]
+    environments = promotion_order(configuration.desired, list(dict.fromkeys(c.environment for c in pending)))
+    ran: dict[str, dict[str, tuple[str, ...]]] = {}
+    for environment in environments:
+        changes = [change for change in pending if change.environment == environment]
+        try:
+            results = migrate_environment(
+                environment,
+                [change.database for change in changes],
+                desired=configuration.desired,
+                files=configuration.migrations,
+                services=services,
+                progress=progress,
+            )
+        except BaseException:
+            for change in changes:
+                audit(change, "failed")
+            raise
+        for change in changes:
+            audit(change, "done")
+        ran[environment] = {database: result.applied for database, result in results.items()}
+    return ran
+
+
+def _only_finish(plan: Plan) -> Plan:
+    return type(plan)(tuple(change for change in plan.changes if change.stage is Stage.FINISH))
+
+
+def _needs_tables(change: AnyChange) -> bool:
+    return change.stage in {Stage.GRANT, Stage.FINISH, Stage.PARAMETER} and change.action != "delete"

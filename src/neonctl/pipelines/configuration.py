@@ -1,0 +1,46 @@
+"""The whole configuration in one piece: the YAML, the migration files and the committed privileges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from neonctl.desired.load import load
+from neonctl.desired.model import Desired, MigrationRef
+from neonctl.migrations.files import MigrationFile, read_migrations
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What is wanted, and the files that migrations run from."""
+
+    desired: Desired
+    migrations: Mapping[str, tuple[MigrationFile, ...]]
+
+
+def read_configuration(config_dir: Path, db_dir: Path) -> Configuration:
+    """Read ``config/`` and ``db/``. Raises ``ConfigError`` or another ``UsageError`` with every problem at once."""
+    desired = load(config_dir)
+    migrations: dict[str, tuple[MigrationFile, ...]] = {}
+    privileges: dict[str, tuple[str, ...]] = {}
+    for database, spec in desired.platform.databases.items():
+        folder = db_dir / database / "migrations"
+        if spec.state == "present" and folder.is_dir():
+            migrations[database] = read_migrations(folder)
+        committed = privileges_file(db_dir, database)
+        if committed.is_file():
+            privileges[database] = tuple(committed.read_text(encoding="utf-8").splitlines())
+    references = {
+        database: tuple(MigrationRef(version=f.version, script=f.script, checksum=f.checksum) for f in files)
+        for database, files in migrations.items()
+    }
+    return Configuration(
+        desired=desired.model_copy(update={"migrations": references, "privileges": privileges}),
+        migrations=migrations,
+    )
+
+
+def privileges_file(db_dir: Path, database: str) -> Path:
+    """Where the generated, committed privileges of a database stand."""
+    return db_dir / database / "privileges.txt"
