@@ -44,6 +44,8 @@ def translate(error: psycopg.Error, doing: str) -> ServiceError | RetryableError
     Raise the result outside the ``except`` block, or ``from None``, where the statement holds a secret.
     """
     state = error.sqlstate
+    if state is None and not isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
+        return ServiceError("POSTGRES_REFUSED", f"{doing}: the driver refused a value ({type(error).__name__})")
     if state is None or state.startswith("08"):
         return ServiceError("POSTGRES_UNREACHABLE", f"{doing}: the connection to Postgres broke", hint=_AGAIN)
     said = error.diag.message_primary or type(error).__name__

@@ -6,7 +6,7 @@ hand on only what it has, and only to roles it made (it holds ADMIN OPTION on th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import psycopg
@@ -36,20 +36,27 @@ class RoleChanges:
     connection_limit: int | None = None
 
 
-def create_role(conn: psycopg.Connection[TupleRow], wanted: RoleSnapshot, comment: str | None = None) -> None:
-    """Make the role with attributes and settings (not memberships: ``grant_membership``), without a password.
+def create_role(conn: psycopg.Connection[TupleRow], wanted: RoleSnapshot) -> None:
+    """``create_roles`` for one."""
+    create_roles(conn, [wanted])
 
-    A role of that name gets the wanted attributes instead. ``superuser`` is never given.
+
+def create_roles(conn: psycopg.Connection[TupleRow], wanted: Iterable[RoleSnapshot]) -> None:
+    """Make the roles with attributes and settings, without passwords and memberships; two round trips for them all.
+
+    A role that exists gets the wanted attributes and settings instead. ``superuser`` is never given, ``mark`` belongs
+    to ``set_password`` and ``member_of`` to ``grant_membership``. Raises what ``translate`` makes of a failure.
     """
-    doing = f"creating role {wanted.name}"
-    changes = _attributes(wanted)
-    exists = bool(fetch(conn, sql.SQL(query("roles", "exists")), (wanted.name,), doing=doing))
-    verb = sql.SQL("ALTER ROLE") if exists else sql.SQL("CREATE ROLE")
-    name = sql.Identifier(wanted.name)
-    statements: list[sql.Composable] = [sql.SQL("{} {} {}").format(verb, name, _options(changes))]
-    statements += _settings(wanted.name, wanted.settings)
-    if comment is not None:
-        statements.append(sql.SQL("COMMENT ON ROLE {} IS {}").format(name, sql.Literal(comment)))
+    roles = sorted(wanted, key=lambda role: role.name)
+    doing = f"creating roles {', '.join(role.name for role in roles)}"
+    rows = fetch(conn, sql.SQL(query("roles", "existing")), ([role.name for role in roles],), doing=doing)
+    existing = {str(name) for (name,) in rows}
+    statements: list[sql.Composable] = []
+    for role in roles:
+        verb = sql.SQL("ALTER ROLE") if role.name in existing else sql.SQL("CREATE ROLE")
+        options = _options(_attributes(role))
+        statements.append(sql.SQL("{} {} {}").format(verb, sql.Identifier(role.name), options))
+        statements += _settings(role.name, role.settings)
     run(conn, statements, doing=doing)
 
 

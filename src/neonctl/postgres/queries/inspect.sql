@@ -105,7 +105,7 @@ acl (kind, name, owner, items, oid, part) AS (
     FROM schema AS s
     UNION ALL
     SELECT CASE r.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, r.name, r.relowner,
-           coalesce(r.relacl, pg_catalog.acldefault(CASE r.relkind WHEN 'S' THEN 's' ELSE 'r' END, r.relowner)),
+           coalesce(r.relacl, pg_catalog.acldefault(CASE r.relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, r.relowner)),
            r.oid, ''
     FROM relation AS r
     UNION ALL
@@ -127,7 +127,7 @@ acl (kind, name, owner, items, oid, part) AS (
                       WHERE e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = p.oid)
     UNION ALL
     SELECT 'default', o.name || '/*/' || k.objects, c.oid,
-           coalesce(a.defaclacl, pg_catalog.acldefault(CASE k.objtype WHEN 'S' THEN 's' ELSE k.objtype END, c.oid)),
+           coalesce(a.defaclacl, pg_catalog.acldefault(CASE k.objtype WHEN 'S' THEN 's'::"char" ELSE k.objtype END, c.oid)),
            a.oid, NULL
     FROM creator AS c
     CROSS JOIN default_kind AS k

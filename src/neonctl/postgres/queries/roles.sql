@@ -1,5 +1,5 @@
--- exists --
-SELECT true FROM pg_catalog.pg_roles WHERE rolname = %s
+-- existing --
+SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY (%s)
 
 -- membership_grantors --
 SELECT grantor.rolname
