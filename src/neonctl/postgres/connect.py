@@ -1,0 +1,88 @@
+"""Connections to a database: always verified TLS, by keyword arguments, never by a URL (security.md 1 and 5)."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import certifi
+import psycopg
+from psycopg.rows import TupleRow
+
+from neonctl.errors import RetryableError, ServiceError
+from neonctl.plan.observed import Address
+from neonctl.postgres.failures import connect_failure, translate, worth_waiting
+from neonctl.secret import Secret
+
+__all__ = ["Login", "connect", "translate"]
+
+_ATTEMPT_S = 10
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 1.0
+_NAME_LENGTH = 63
+
+
+@dataclass(frozen=True)
+class Login:
+    """Who logs in where. ``ca_file`` None: the authorities that certifi lists. ``pooled``: through PgBouncer."""
+
+    address: Address
+    dbname: str
+    username: str
+    password: Secret = field(repr=False)
+    ca_file: Path | None = None
+    pooled: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.username} to {self.dbname} at {self.address}"
+
+
+def connect(
+    login: Login,
+    *,
+    application_name: str,
+    autocommit: bool = True,
+    budget_s: float = 30,
+    retry_auth: bool = False,
+) -> psycopg.Connection[TupleRow]:
+    """A connection, made within ``budget_s`` seconds: a cold compute is waited for.
+
+    ``retry_auth``: a wrong password is tried again too, for one that was set a moment ago (facts.md 6). Raises
+    ``ServiceError`` POSTGRES_UNREACHABLE, POSTGRES_AUTH_FAILED, POSTGRES_TLS_FAILED or POSTGRES_REFUSED,
+    ``RetryableError`` POSTGRES_BUSY.
+    """
+    deadline = time.monotonic() + budget_s
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        made = _attempt(login, application_name, autocommit, deadline - time.monotonic())
+        if isinstance(made, psycopg.Connection):
+            return made
+        if not worth_waiting(made, retry_auth=retry_auth) or time.monotonic() + pause_s >= deadline:
+            raise made
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+
+def _attempt(
+    login: Login, application_name: str, autocommit: bool, left_s: float
+) -> psycopg.Connection[TupleRow] | ServiceError | RetryableError:
+    timeout_s = max(2, min(_ATTEMPT_S, int(left_s)))  # libpq takes whole seconds and turns 1 into 2
+    try:
+        return psycopg.connect(
+            host=login.address.host,
+            port=login.address.port,
+            dbname=login.dbname,
+            user=login.username,
+            password=login.password.reveal(),
+            sslmode="verify-full",
+            sslrootcert=str(login.ca_file) if login.ca_file else certifi.where(),
+            gssencmode="disable",
+            connect_timeout=timeout_s,
+            tcp_user_timeout=30_000,
+            application_name=application_name[:_NAME_LENGTH],
+            autocommit=autocommit,
+            prepare_threshold=None if login.pooled else 5,
+        )
+    except psycopg.Error as error:
+        return connect_failure(error, f"connecting as {login}")

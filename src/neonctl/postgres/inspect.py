@@ -1,0 +1,122 @@
+"""What one branch's Postgres holds, as ``plan.observed`` snapshots. Reads only; one round trip each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import TupleRow
+
+from neonctl.plan.observed import (
+    AppliedVersion,
+    ClusterSnapshot,
+    DatabaseSnapshot,
+    Grant,
+    PublicationSnapshot,
+    RoleSnapshot,
+)
+from neonctl.postgres.failures import translate
+from neonctl.postgres.marks import parse_built_for, parse_credential
+from neonctl.postgres.queryfile import query
+
+_UNDONE = ("UNDO_SQL", "DELETE")
+
+
+def read_cluster(conn: psycopg.Connection[TupleRow]) -> ClusterSnapshot:
+    """Roles with settings, memberships and marks, and ``wal_level``; ``databases`` is left empty.
+
+    Left out: ``pg_*`` and Neon's own roles (they stay visible in ``member_of``), and the bare ADMIN OPTION that
+    CREATE ROLE gives its caller. Raises what ``translate`` makes of a failure.
+    """
+    try:
+        row = conn.execute(sql.SQL(query("inspect", "cluster"))).fetchone()
+    except psycopg.Error as error:
+        raise translate(error, "reading the roles") from error
+    found = _document(row)
+    roles = [_role(each) for each in found["roles"]]
+    return ClusterSnapshot(roles={role.name: role for role in roles}, wal_level=str(found["wal_level"]))
+
+
+def read_database(conn: psycopg.Connection[TupleRow]) -> DatabaseSnapshot:
+    """The database that ``conn`` is connected to, from inside.
+
+    Grants: of every schema but the system's, ``public`` included; a NULL acl as the default it stands for, so that
+    PUBLIC's EXECUTE is seen; an owner's own rights, Neon's own roles and extensions' objects left out; a partition's
+    grant only where its root does not hold it. ``history``: ``None`` without a table, ``()`` if it cannot be read.
+    Raises what ``translate`` makes of a failure.
+    """
+    doing = f"looking into database {conn.info.dbname}"
+    return _database(_document(_last_but_one(conn, doing)))
+
+
+def _last_but_one(conn: psycopg.Connection[TupleRow], doing: str) -> TupleRow | None:
+    """Run history, database and restore as one simple query; the row of ``database``."""
+    script = sql.SQL(";\n").join(sql.SQL(query("inspect", name)) for name in ("history", "database", "restore"))
+    try:
+        with conn.cursor() as cursor:
+            cursor.execute(script, prepare=False)
+            cursor.nextset()
+            return cursor.fetchone()
+    except psycopg.Error as error:
+        raise translate(error, doing) from error
+
+
+def _document(row: TupleRow | None) -> Mapping[str, Any]:
+    assert row is not None, "the query makes exactly one row"
+    return cast("Mapping[str, Any]", row[0])
+
+
+def _role(found: Mapping[str, Any]) -> RoleSnapshot:
+    return RoleSnapshot(
+        name=found["name"],
+        login=found["login"],
+        superuser=found["superuser"],
+        createdb=found["createdb"],
+        createrole=found["createrole"],
+        replication=found["replication"],
+        bypassrls=found["bypassrls"],
+        inherit=found["inherit"],
+        connection_limit=found["connection_limit"],
+        settings=dict(_setting(text) for text in found["settings"]),
+        member_of=frozenset(found["member_of"]),
+        mark=parse_credential(found["comment"]),
+    )
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name, value
+
+
+def _database(found: Mapping[str, Any]) -> DatabaseSnapshot:
+    publications = [_publication(each) for each in found["publications"] or ()]
+    return DatabaseSnapshot(
+        name=found["name"],
+        owner=found["owner"],
+        built_for=parse_built_for(found["comment"]),
+        schemas=dict(cast("Mapping[str, str]", found["schemas"] or {})),
+        grants=frozenset(Grant(*each) for each in found["grants"] or ()),
+        tables=frozenset(found["tables"] or ()),
+        tables_without_key=frozenset(found["tables_without_key"] or ()),
+        publications={each.name: each for each in publications},
+        history=None if found["history"] is None else tuple(_applied(found["history"])),
+    )
+
+
+def _publication(found: Mapping[str, Any]) -> PublicationSnapshot:
+    tables = frozenset(cast("Iterable[str]", found["tables"] or ()))
+    return PublicationSnapshot(found["name"], found["owner"], tables, found["all_tables"])
+
+
+def _applied(rows: Iterable[tuple[str | None, str, str, int | None, bool]]) -> Iterable[AppliedVersion]:
+    """The versions that count: applied or taken over as baseline, and not undone since (Flyway's own rules)."""
+    applied: dict[str, AppliedVersion] = {}
+    for version, kind, script, checksum, success in rows:
+        if version is None or not success:
+            continue
+        applied.pop(version, None)
+        if kind not in _UNDONE:
+            applied[version] = AppliedVersion(version, script, checksum)
+    return applied.values()
