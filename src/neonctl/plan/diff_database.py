@@ -20,7 +20,14 @@ from neonctl.plan.changes import (
     UpdateRole,
     UpdateSchemaOwner,
 )
-from neonctl.plan.grants import OBJECT_KINDS, PUBLIC, RESERVED_ROLES, is_structural, structural_grants
+from neonctl.plan.grants import (
+    OBJECT_KINDS,
+    PUBLIC,
+    RESERVED_ROLES,
+    implied_default,
+    is_structural,
+    structural_grants,
+)
 from neonctl.plan.observed import ClusterSnapshot, DatabaseSnapshot, Grant
 from neonctl.plan.privileges import parse
 from neonctl.plan.roles import role_differences, wanted_role
@@ -172,9 +179,11 @@ def wanted_object_grants(desired: Desired, database: str, found: DatabaseSnapsho
 def _structural_changes(
     environment: str, database: str, wanted: DatabaseSpec, found: DatabaseSnapshot, desired: Desired
 ) -> Iterator[AnyChange]:
-    grants = structural_grants(database, wanted, desired.platform.project.owner_role)
-    present = frozenset(grant for grant in found.grants if is_structural(grant, wanted.schemas))
-    yield from _grant_changes(environment, database, grants, present, desired)
+    migrator = role_name(database, "migrate_user")
+    present = {grant for grant in found.grants if is_structural(grant, wanted.schemas, migrator)}
+    if migrator not in found.schemas.values():  # its defaults are not visible before it owns something
+        present.add(implied_default(migrator))
+    yield from _grant_changes(environment, database, structural_grants(database, wanted), frozenset(present), desired)
 
 
 def _grant_changes(

@@ -18,12 +18,11 @@ RESERVED_ROLES = frozenset({"neon_superuser", "cloud_admin", "zenith_admin", "ne
 _DEFAULT_KINDS = ("tables", "sequences", "functions")
 
 
-def structural_grants(database: str, spec: DatabaseSpec, owner_role: str) -> frozenset[Grant]:
+def structural_grants(database: str, spec: DatabaseSpec) -> frozenset[Grant]:
     """Privileges on the database, its schemas, and on objects still to come.
 
     PUBLIC gets nothing: not CONNECT, not the public schema, not EXECUTE on new functions (security.md 4).
     """
-    del owner_role  # it owns the database: its rights are implicit
     migrator = role_name(database, "migrate_user")
     grants: set[Grant] = set()
     for kind, role in spec.roles.items():
@@ -57,7 +56,7 @@ def fresh_database(name: str, owner: str) -> DatabaseSnapshot:
     )
 
 
-def is_structural(grant: Grant, schemas: Iterable[str]) -> bool:
+def is_structural(grant: Grant, schemas: Iterable[str], migrator: str) -> bool:
     """Whether a privilege is one that ``structural_grants`` decides about."""
     match grant.kind:
         case "database":
@@ -65,6 +64,11 @@ def is_structural(grant: Grant, schemas: Iterable[str]) -> bool:
         case "schema":
             return grant.object == "public" or grant.object in schemas
         case "default":
-            return True
+            return grant.object.startswith(f"{migrator}/")
         case _:
             return False
+
+
+def implied_default(migrator: str) -> Grant:
+    """What Postgres gives to everyone on functions of a role that has not said otherwise."""
+    return Grant("default", f"{migrator}/*/functions", PUBLIC, "EXECUTE")
