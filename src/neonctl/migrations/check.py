@@ -45,9 +45,7 @@ def compare(
 def _foreign(applied: Sequence[AppliedMigration]) -> Iterator[dict[str, object]]:
     for row in applied:
         if row.version is not None and version_number(row.version) is None:
-            yield _problem(
-                row.version, row.script, f"Detected applied migration not resolved locally: {row.version}."
-            )
+            yield _problem(row.version, row.script, f"Detected applied migration not resolved locally: {row.version}.")
 
 
 def _row(row: AppliedMigration, file: MigrationFile | None) -> Iterator[dict[str, object]]:
@@ -102,6 +100,6 @@ def _error(database: str, problems: Sequence[dict[str, object]]) -> MigrationHis
     return MigrationHistoryError(
         "MIGRATION_HISTORY_MISMATCH",
         f"{database}: {problems[0]['file']}: {first}{more}",
-        hint="An applied migration never changes: restore the file as it was applied, and put the change into a new one.",
+        hint="An applied migration never changes: restore the file as it was, and put the change into a new one.",
         details={"database": database, "problems": list(problems)},
     )

@@ -11,7 +11,7 @@ identity by file name, statements split by guesswork, rows printed to stdout), s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -93,7 +93,7 @@ class FlywayBackend(PostgresqlPsycopgBackend):
         raise AssertionError("one connection holds the lock and does the work")
 
     @contextmanager
-    def lock(self, timeout: float = 10) -> Iterator[None]:
+    def lock(self, timeout: float = 10) -> Generator[None]:
         """The runner holds Flyway's advisory lock around everything."""
         yield
 

@@ -129,9 +129,7 @@ def _named_files(folder: Path, problems: list[_Problem]) -> Iterator[_Named]:
         match = _NAME.fullmatch(path.name)
         if match is None or not path.is_file():
             problems.append(
-                _Problem(
-                    path, "is not named like V001__create_accounts.sql or U001__create_accounts_rollback.sql"
-                )
+                _Problem(path, "is not named like V001__create_accounts.sql or U001__create_accounts_rollback.sql")
             )
             continue
         yield _Named(match["kind"], match["version"], match["stem"], path)

@@ -74,9 +74,7 @@ def migrate(
         require_runnable(pending)
         run = _Run(conn, database, progress, applied)
         try:
-            session = prepare_session(
-                conn, lock_timeout_s=lock_timeout_s, statement_timeout_s=statement_timeout_s
-            )
+            session = prepare_session(conn, lock_timeout_s=lock_timeout_s, statement_timeout_s=statement_timeout_s)
             waiting = MigrationEvent("waiting", database)
             with flyway_lock(conn, database=database, wait_s=lock_wait_s, waiting=lambda: progress(waiting)):
                 run.apply(files, session)
@@ -88,9 +86,7 @@ def migrate(
 class _Run:
     """One run under the lock."""
 
-    def __init__(
-        self, conn: psycopg.Connection[Any], database: str, progress: Progress, applied: list[str]
-    ) -> None:
+    def __init__(self, conn: psycopg.Connection[Any], database: str, progress: Progress, applied: list[str]) -> None:
         self._conn = conn
         self._database = database
         self._progress = progress

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,7 @@ def prepare_session(
 @contextmanager
 def flyway_lock(
     conn: psycopg.Connection[Any], *, database: str, wait_s: float, waiting: Callable[[], None]
-) -> Iterator[None]:
+) -> Generator[None]:
     """Hold Flyway's advisory lock, at session level, so that runners of either tool take turns.
 
     Polled, never awaited in the server: a blocked waiter and CREATE INDEX CONCURRENTLY wait for each other for ever.
@@ -148,7 +148,7 @@ def _unlock(conn: psycopg.Connection[Any]) -> None:
 
 
 def connection_lost(conn: psycopg.Connection[Any], error: psycopg.Error) -> ServiceError:
-    """The driver's word for a broken connection → ours. Safe to run again: a transaction is there whole or not at all."""
+    """The driver's word for a broken connection → ours. Running again is safe: a transaction is whole or not there."""
     return ServiceError(
         "DATABASE_CONNECTION_LOST",
         f"{conn.info.dbname if not conn.closed else 'the database'}: the connection broke during migrations"
