@@ -19,11 +19,12 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
+import pytest
 from psycopg import sql
 
 _CLONE_NEWUSER = 0x10000000
@@ -94,7 +95,7 @@ class PostgresServer:
             conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     @contextlib.contextmanager
-    def database(self, template: str = "template1", *, owner: str | None = None) -> Iterator[str]:
+    def database(self, template: str = "template1", *, owner: str | None = None) -> Generator[str]:
         """A fresh database for the length of a block."""
         name = self.create_database(template, owner=owner)
         try:
@@ -108,8 +109,15 @@ class PostgresServer:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
+@pytest.fixture(scope="session")
+def postgres_server() -> Generator[PostgresServer]:
+    """One cluster for the whole session; what a test makes in it, it drops."""
+    with running_postgres() as server:
+        yield server
+
+
 @contextlib.contextmanager
-def running_postgres(**settings: str) -> Iterator[PostgresServer]:
+def running_postgres(**settings: str) -> Generator[PostgresServer]:
     """Make a cluster, run it for the length of the block, take it away. ``settings`` go over the defaults."""
     root = Path(tempfile.mkdtemp(prefix="npg"))  # short: the path of a Unix socket has about 100 characters
     server = PostgresServer(postgres_bin(), root / "data", root, _free_port())
