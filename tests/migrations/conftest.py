@@ -4,9 +4,9 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
-from postgres_server import PostgresServer
 
 from neonctl.migrations.files import MigrationFile, read_migrations
+from postgres_server import PostgresServer
 
 WriteMigrations = Callable[..., tuple[MigrationFile, ...]]
 

@@ -88,15 +88,18 @@ def test_the_text_is_kept_without_its_byte_order_mark_and_with_its_line_ends(tmp
                 "U001__b_rollback.sql": "undoes nothing: there is no V001__b.sql",
             },
         ),
-        (["V001__a.sql", "U001__a_rollback.sql", "V003__c.sql", "U003__c_rollback.sql"], {"": "V002 missing before V003"}),
+        (
+            ["V001__a.sql", "U001__a_rollback.sql", "V003__c.sql", "U003__c_rollback.sql"],
+            {"": "V002 missing before V003"},
+        ),
         (["V004__a.sql", "U004__a_rollback.sql"], {"": "V001 to V003 missing before V004"}),
         (["V000__a.sql", "U000__a_rollback.sql"], {"": "V000: versions count from 001"}),
         (
             ["V001__a.sql", "U001__a_rollback.sql", "V0001__b.sql", "U0001__b_rollback.sql"],
-            {
-                name: "version 1 is there more than once"
-                for name in ("V001__a.sql", "U001__a_rollback.sql", "V0001__b.sql", "U0001__b_rollback.sql")
-            },
+            dict.fromkeys(
+                ("V001__a.sql", "U001__a_rollback.sql", "V0001__b.sql", "U0001__b_rollback.sql"),
+                "version 1 is there more than once",
+            ),
         ),
     ],
 )
@@ -120,7 +123,7 @@ def test_a_set_that_does_not_fit_is_refused(tmp_path: Path, names: list[str], pr
         "V001__a__b.sql",
         "V001.1__a.sql",
         "V-01__a.sql",
-        "V٠٠١__a.sql",
+        "V\u0660\u0660\u0661__a.sql",
         "R__views.sql",
         "B001__a.sql",
         "V001__a.sql.bak",

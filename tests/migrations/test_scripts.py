@@ -52,7 +52,7 @@ def test_what_would_break_the_one_transaction_is_refused(write: Write, script: s
         "",
         "-- COMMIT;\n/* COMMIT; /* COMMIT; */ COMMIT; */ SELECT 'COMMIT;';",
         "CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT 2; END;",
-        "CREATE TABLE begin_end (commit int, \"end\" int);",
+        'CREATE TABLE begin_end (commit int, "end" int);',
         "SET LOCAL search_path = pg_catalog; SET CONSTRAINTS ALL DEFERRED;",
         "DO $body$ BEGIN PERFORM '\\d', $$ROLLBACK$$; END $body$;",
         "SELECT E'\n\\d';",

@@ -45,14 +45,15 @@ SELECT "installed_rank", "version", "description", "type", "script", "checksum",
 FROM "public"."flyway_schema_history" ORDER BY "installed_rank"
 """
 
-#: Runs in the migration's own transaction. The time is the server's: since the transaction began.
+#: Runs in the migration's own transaction. Both times are the server's: when the transaction began, and how long
+#: since. Flyway leaves ``installed_on`` to its default, the session's local time; a file may have changed the zone.
 INSERT_ROW: LiteralString = """\
 INSERT INTO "public"."flyway_schema_history"
     ("installed_rank", "version", "description", "type", "script", "checksum",
-     "installed_by", "execution_time", "success")
-SELECT {rank}, {version}, {description}, {type}, {script}, {checksum}, current_user,
-       (1000 * extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.now()))::int, true
-WHERE pg_catalog.current_setting({marker}, true) = {version}
+     "installed_by", "installed_on", "execution_time", "success")
+SELECT {rank}, {version}, {description}, {type}, {script}, {checksum},
+       current_user, now() AT TIME ZONE 'UTC', (1000 * extract(epoch FROM clock_timestamp() - now()))::int, true
+WHERE current_setting({marker}, true) = {version}
 """
 
 _DELETED = ("DELETE", "UNDO_SQL")

@@ -136,15 +136,12 @@ class _Run:
         self._progress(MigrationEvent("applying", self._database, file.script))
         started = time.monotonic()
         attempt = 1
-        while True:
-            try:
-                go()
-                break
-            except ScriptFailedError as failure:
-                if self._conn.closed or self._conn.broken:
-                    raise connection_lost(self._conn, failure.cause) from None
-                if failure.cause.sqlstate not in _TRANSIENT or attempt == _ATTEMPTS:
-                    raise self._failed(file, failure) from None
+        while failure := _failure(go):
+            # Raised outside the handler: the driver's error quotes rows, and must not hang on ours as its context.
+            if self._conn.closed or self._conn.broken:
+                raise connection_lost(self._conn, failure.cause)
+            if failure.cause.sqlstate not in _TRANSIENT or attempt == _ATTEMPTS:
+                raise self._failed(file, failure)
             self._progress(MigrationEvent("retrying", self._database, file.script))
             time.sleep(_PAUSE_S * attempt * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, not a secret
             attempt += 1
@@ -178,7 +175,8 @@ class _Run:
             checksum=sql.Literal(file.checksum),
             marker=sql.Literal(_MARKER),
         )
-        return (*self._session, sql.SQL("BEGIN"), mark), (row, sql.SQL("COMMIT"))
+        own_names = sql.SQL("SET LOCAL search_path = pg_catalog")  # the file may have set another
+        return (*self._session, sql.SQL("BEGIN"), mark), (own_names, row, sql.SQL("COMMIT"))
 
     def _failed(self, file: MigrationFile, failure: ScriptFailedError) -> NeonctlError:
         """Postgres' word, where it happened, and nothing of the rows: DETAIL and CONTEXT may quote customers' data."""
@@ -211,6 +209,14 @@ class _Run:
                 "applied": list(self._applied),
             },
         )
+
+
+def _failure(go: Callable[[], None]) -> ScriptFailedError | None:
+    try:
+        go()
+    except ScriptFailedError as failure:
+        return failure
+    return None
 
 
 def _since(started: float) -> int:

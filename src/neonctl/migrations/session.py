@@ -138,11 +138,11 @@ def _try_lock(conn: psycopg.Connection[Any]) -> bool:
 
 
 def _unlock(conn: psycopg.Connection[Any]) -> None:
-    """Give the lock back; a session that is gone has given it back itself, and must not mask why it went."""
+    """Give lock and settings back; a session that is gone has done so itself, and must not mask why it went."""
     if conn.closed:
         return
     try:
-        conn.execute("SELECT pg_catalog.pg_advisory_unlock(%s)", [LOCK_KEY])
+        conn.execute(sql.SQL("RESET ALL; SELECT pg_catalog.pg_advisory_unlock({})").format(sql.Literal(LOCK_KEY)))
     except psycopg.OperationalError:
         conn.close()
 
