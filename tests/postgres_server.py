@@ -37,8 +37,8 @@ _SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
-    "shared_buffers": "16MB",
-    "min_wal_size": "2MB",
+    "shared_buffers": "64MB",
+    "max_wal_size": "1GB",
     "max_connections": "60",
     "wal_level": "logical",
     "listen_addresses": "127.0.0.1",
@@ -82,7 +82,9 @@ class PostgresServer:
     def create_database(self, template: str = "template1", *, owner: str | None = None, name: str | None = None) -> str:
         """A fresh database, a copy of ``template``; returns its name."""
         name = name or f"test_{os.getpid()}_{next(self._names)}"
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+            sql.Identifier(name), sql.Identifier(template)
+        )
         if owner:
             statement += sql.SQL(" OWNER {}").format(sql.Identifier(owner))
         with self.connect() as conn:

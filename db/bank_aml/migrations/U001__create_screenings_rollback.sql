@@ -1,0 +1,2 @@
+DROP TABLE aml.screening_matches;
+DROP TABLE aml.screenings;

@@ -1,0 +1,2 @@
+DROP TABLE accounts.account_party_relationships;
+DROP TABLE accounts.accounts;

@@ -1,0 +1,2 @@
+DROP TABLE credit.facilities;
+DROP TABLE credit.applications;

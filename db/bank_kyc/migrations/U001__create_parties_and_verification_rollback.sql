@@ -1,0 +1,3 @@
+DROP TABLE kyc.identity_verifications;
+DROP TABLE kyc.identity_documents;
+DROP TABLE party.parties;

@@ -1,0 +1,2 @@
+DROP TABLE payments.payment_status_changes;
+DROP TABLE payments.payments;

@@ -1,0 +1,141 @@
+"""Flyway's own record, ``public.flyway_schema_history``: its exact table, its rows, its lock.
+
+Real Flyway (7 and later) and neonctl can take turns on one database. Sources of the texts and rules: Flyway's
+PostgreSQLDatabase, JdbcTableSchemaHistory and PostgreSQLAdvisoryLockTemplate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from neonctl.errors import ServiceError
+
+if TYPE_CHECKING:
+    from typing import LiteralString
+
+#: 0x466C79776179 ("Flyway") + Java's hashCode() of '"public"."flyway_schema_history"'.
+LOCK_KEY = 77433833903597
+
+CREATE_TABLE: LiteralString = """\
+CREATE TABLE "public"."flyway_schema_history" (
+    "installed_rank" INT NOT NULL,
+    "version" VARCHAR(50),
+    "description" VARCHAR(200) NOT NULL,
+    "type" VARCHAR(20) NOT NULL,
+    "script" VARCHAR(1000) NOT NULL,
+    "checksum" INTEGER,
+    "installed_by" VARCHAR(100) NOT NULL,
+    "installed_on" TIMESTAMP NOT NULL DEFAULT now(),
+    "execution_time" INTEGER NOT NULL,
+    "success" BOOLEAN NOT NULL
+);
+ALTER TABLE "public"."flyway_schema_history" ADD CONSTRAINT "flyway_schema_history_pk" PRIMARY KEY ("installed_rank");
+CREATE INDEX "flyway_schema_history_s_idx" ON "public"."flyway_schema_history" ("success");
+"""
+
+_READ: LiteralString = """\
+SELECT "installed_rank", "version", "description", "type", "script", "checksum",
+       "installed_by", "installed_on", "execution_time", "success"
+FROM "public"."flyway_schema_history" ORDER BY "installed_rank"
+"""
+
+#: Runs in the migration's own transaction. Both times are the server's: when the transaction began, and how long
+#: since. Flyway leaves ``installed_on`` to its default, the session's local time; a file may have changed the zone.
+INSERT_ROW: LiteralString = """\
+INSERT INTO "public"."flyway_schema_history"
+    ("installed_rank", "version", "description", "type", "script", "checksum",
+     "installed_by", "installed_on", "execution_time", "success")
+SELECT {rank}, {version}, {description}, {type}, {script}, {checksum},
+       current_user, now() AT TIME ZONE 'UTC', (1000 * extract(epoch FROM clock_timestamp() - now()))::int, true
+WHERE current_setting({marker}, true) = {version}
+"""
+
+_DELETED = ("DELETE", "UNDO_SQL")
+
+
+@dataclass(frozen=True)
+class AppliedMigration:
+    """One row of the record, as it stands there. ``installed_on`` is UTC: the runner's session writes it so."""
+
+    installed_rank: int
+    version: str | None  # None: a repeatable migration or a schema Flyway made
+    description: str
+    type: str  # SQL, DELETE, UNDO_SQL, BASELINE, SCHEMA, ...
+    script: str
+    checksum: int | None
+    installed_by: str
+    installed_on: datetime
+    execution_time_ms: int
+    success: bool
+
+
+def read_history(conn: psycopg.Connection[Any]) -> tuple[AppliedMigration, ...]:
+    """Every row in rank order; ``()`` when there is no table yet.
+
+    One statement, so that ``SELECT`` on the table is all the caller's role needs. Raises ``ServiceError`` when the
+    role may not read it or the connection is gone. The connection must be in autocommit.
+    """
+    try:
+        with conn.cursor(row_factory=tuple_row) as cursor:
+            rows = cursor.execute(_READ).fetchall()
+    except psycopg.errors.UndefinedTable:
+        return ()
+    except psycopg.Error as error:
+        raise ServiceError(
+            "MIGRATION_HISTORY_UNREADABLE",
+            f"{conn.info.dbname}: flyway_schema_history cannot be read as {conn.info.user}: "
+            f"{error.diag.message_primary or 'the connection was lost'}",
+            hint="Check the role's rights in schema public and the connection, then run again.",
+            details={"database": conn.info.dbname, "sqlstate": error.sqlstate},
+        ) from None
+    return tuple(_row(row) for row in rows)
+
+
+def live_versions(applied: Sequence[AppliedMigration]) -> dict[int, AppliedMigration]:
+    """The versioned migrations that are in force: applied or failed last, not undone since.
+
+    An undo is a later row of the same version, ``DELETE`` (open-source Flyway ≥ 7) or ``UNDO_SQL`` (the paid
+    plug-in); both are understood.
+    """
+    live: dict[int, AppliedMigration] = {}
+    for row in applied:
+        number = version_number(row.version)
+        if number is None:
+            continue
+        if row.type in _DELETED:
+            live.pop(number, None)
+        else:
+            live[number] = row
+    return live
+
+
+def version_number(version: str | None) -> int | None:
+    """``"001"`` → 1; ``"1.0"`` is the same version to Flyway. None for a row that no V file can be meant by."""
+    if version is None:
+        return None
+    whole, *rest = version.split(".")
+    if not (whole.isascii() and whole.isdigit()) or any(part.strip("0") for part in rest):
+        return None
+    return int(whole)
+
+
+def _row(row: tuple[Any, ...]) -> AppliedMigration:
+    installed_on: datetime = row[7]
+    return AppliedMigration(
+        installed_rank=row[0],
+        version=row[1],
+        description=row[2],
+        type=row[3],
+        script=row[4],
+        checksum=row[5],
+        installed_by=row[6],
+        installed_on=installed_on.replace(tzinfo=UTC),
+        execution_time_ms=row[8],
+        success=row[9],
+    )

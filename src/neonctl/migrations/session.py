@@ -1,0 +1,158 @@
+"""The database session a migration runs in: its settings, Flyway's lock, one script as one query."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import generators, sql
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
+from psycopg.rows import tuple_row
+
+from neonctl import __version__
+from neonctl.errors import RetryableError, ServiceError
+from neonctl.migrations.history import LOCK_KEY
+
+if TYPE_CHECKING:
+    from psycopg.pq.abc import PGresult
+
+_POLL_S = 0.25
+_CONNECTION_CHECK = sql.SQL("SET client_connection_check_interval = '1s'")
+
+
+class ScriptFailedError(Exception):
+    """A script stopped at an error. ``cause`` is the driver's; ``completed`` counts the statements before it."""
+
+    def __init__(self, cause: psycopg.Error, completed: int) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.completed = completed
+
+
+def prepare_session(
+    conn: psycopg.Connection[Any], *, lock_timeout_s: float, statement_timeout_s: float
+) -> tuple[sql.Composable, ...]:
+    """Put the session where every migration must start, and return the statements that put it there again.
+
+    UTC, because ``installed_on`` has no zone; the timeouts, because a waiting ALTER TABLE blocks everybody behind it;
+    the connection check, so that the server notices a client that died in the middle of a long statement.
+    """
+    chosen = {
+        "TimeZone": "UTC",
+        "client_encoding": "UTF8",
+        "standard_conforming_strings": "on",  # the parser that looked at the file took it for granted
+        "lock_timeout": f"{round(lock_timeout_s * 1000)}ms",
+        "statement_timeout": f"{round(statement_timeout_s * 1000)}ms",
+        "application_name": f"neonctl/{__version__} migrate",
+    }
+    statements: list[sql.Composable] = [sql.SQL("RESET ALL")]
+    statements += [
+        sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value)) for name, value in chosen.items()
+    ]
+    conn.execute(sql.SQL("; ").join(statements))
+    try:
+        conn.execute(_CONNECTION_CHECK)
+    except psycopg.errors.InvalidParameterValue:
+        return tuple(statements)  # a server that is not on Linux cannot
+    return (*statements, _CONNECTION_CHECK)
+
+
+@contextmanager
+def flyway_lock(
+    conn: psycopg.Connection[Any], *, database: str, wait_s: float, waiting: Callable[[], None]
+) -> Generator[None]:
+    """Hold Flyway's advisory lock, at session level, so that runners of either tool take turns.
+
+    Polled, never awaited in the server: a blocked waiter and CREATE INDEX CONCURRENTLY wait for each other for ever.
+    ``waiting`` is called once if somebody else holds it. Raises ``RetryableError`` after ``wait_s``.
+    """
+    deadline = time.monotonic() + wait_s
+    told = False
+    while not _try_lock(conn):
+        if not told:
+            waiting()
+            told = True
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise RetryableError(
+                "MIGRATION_LOCKED",
+                f"{database}: another migration runner held the lock for {wait_s:g} s",
+                hint="Wait for it to end, then run again; a run that died frees the lock when its session ends.",
+                details={"database": database, "advisory_lock_key": LOCK_KEY},
+            )
+        time.sleep(min(_POLL_S, left))
+    try:
+        yield
+    finally:
+        _unlock(conn)
+
+
+def run_script(
+    conn: psycopg.Connection[Any], before: Sequence[sql.Composable], script: str, after: Sequence[sql.Composable]
+) -> int:
+    """Send everything as one simple query, so that the server reads the script as it stands, in one round trip.
+
+    No parameters, no splitting, results thrown away unread: rows may be customers' data. Returns the number of rows
+    that the last statement but one of ``after`` touched. Raises ``ScriptFailedError`` with positions counted from
+    the beginning of ``script``.
+    """
+    prefix = "".join(statement.as_string(conn) + ";\n" for statement in before)
+    suffix = "".join(";\n" + statement.as_string(conn) for statement in after)
+    results = _simple_query(conn, prefix + script + "\n" + suffix)
+    last = results[-1]
+    if last.status == ExecStatus.FATAL_ERROR:
+        raise ScriptFailedError(error_from_result(last, encoding="utf-8"), len(results) - 1 - len(before))
+    return results[-2].command_tuples or 0
+
+
+def script_offset(error: psycopg.Error, before: Sequence[sql.Composable], conn: psycopg.Connection[Any]) -> int | None:
+    """Where in the script, as an offset, the server saw the error; None if it did not say."""
+    position = error.diag.statement_position
+    if position is None:
+        return None
+    prefix = sum(len(statement.as_string(conn)) + 2 for statement in before)
+    return int(position) - 1 - prefix
+
+
+def _simple_query(conn: psycopg.Connection[Any], query: str) -> list[PGresult]:
+    """Every result of a simple query, the failing one last.
+
+    ``cursor.execute`` would do the same but says nothing about how many statements had succeeded before an error.
+    """
+    with conn.lock:
+        conn.pgconn.send_query(query.encode("utf-8"))
+        return conn.wait(generators.execute(conn.pgconn))
+
+
+def _try_lock(conn: psycopg.Connection[Any]) -> bool:
+    try:
+        with conn.cursor(row_factory=tuple_row) as cursor:
+            row = cursor.execute("SELECT pg_catalog.pg_try_advisory_lock(%s)", [LOCK_KEY]).fetchone()
+    except psycopg.OperationalError as error:
+        raise connection_lost(conn, error) from None
+    return row is not None and row[0] is True
+
+
+def _unlock(conn: psycopg.Connection[Any]) -> None:
+    """Give lock and settings back; a session that is gone has done so itself, and must not mask why it went."""
+    if conn.closed:
+        return
+    try:
+        conn.execute(sql.SQL("RESET ALL; SELECT pg_catalog.pg_advisory_unlock({})").format(sql.Literal(LOCK_KEY)))
+    except psycopg.OperationalError:
+        conn.close()
+
+
+def connection_lost(conn: psycopg.Connection[Any], error: psycopg.Error) -> ServiceError:
+    """The driver's word for a broken connection → ours. Running again is safe: a transaction is whole or not there."""
+    return ServiceError(
+        "DATABASE_CONNECTION_LOST",
+        f"{conn.info.dbname if not conn.closed else 'the database'}: the connection broke during migrations"
+        + (f" ({error.diag.message_primary})" if error.diag.message_primary else ""),
+        hint="Run again: each migration is there as a whole or not at all, and the record says which.",
+        details={"sqlstate": error.sqlstate},
+    )

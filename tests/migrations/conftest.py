@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from neonctl.migrations.files import MigrationFile, read_migrations
+from postgres_server import PostgresServer
+
+WriteMigrations = Callable[..., tuple[MigrationFile, ...]]
+
+
+@pytest.fixture
+def database(postgres_server: PostgresServer) -> Generator[str]:
+    with postgres_server.database() as name:
+        yield name
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> WriteMigrations:
+    """``write("CREATE TABLE a ()", ...)`` → V001, V002, … with twins that do nothing, read back."""
+
+    def write_and_read(*scripts: str | bytes) -> tuple[MigrationFile, ...]:
+        folder = tmp_path / "migrations"
+        folder.mkdir(exist_ok=True)
+        for number, script in enumerate(scripts, 1):
+            data = script.encode() if isinstance(script, str) else script
+            (folder / f"V{number:03d}__step_{number}.sql").write_bytes(data)
+            (folder / f"U{number:03d}__step_{number}_rollback.sql").write_text("SELECT 1;\n")
+        return read_migrations(folder)
+
+    return write_and_read
