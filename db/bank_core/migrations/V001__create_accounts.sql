@@ -2,7 +2,7 @@
 -- Schemas, roles and default privileges come from provisioning; there, bank_core_app_user may only read.
 
 CREATE TABLE accounts.accounts (
-    id uuid CONSTRAINT accounts_pkey PRIMARY KEY DEFAULT gen_random_uuid(),
+    account_id uuid CONSTRAINT accounts_pkey PRIMARY KEY DEFAULT gen_random_uuid(),
     account_number text NOT NULL CONSTRAINT uniq_accounts_account_number UNIQUE,
     product_code text NOT NULL,
     currency text NOT NULL,
@@ -33,7 +33,7 @@ COMMENT ON COLUMN accounts.accounts.balance IS 'Sum of credits less sum of debit
 COMMENT ON COLUMN accounts.accounts.available_balance IS 'Balance less holds that are not released.';
 
 CREATE TABLE accounts.account_party_relationships (
-    account_id uuid NOT NULL CONSTRAINT fk_acct_party_rel_account_id REFERENCES accounts.accounts (id),
+    account_id uuid NOT NULL CONSTRAINT fk_acct_party_rel_account_id REFERENCES accounts.accounts (account_id),
     party_id uuid NOT NULL,
     role text NOT NULL,
     balance_share_pct numeric(7, 4),
@@ -53,7 +53,7 @@ COMMENT ON COLUMN accounts.account_party_relationships.party_id IS 'The party in
 COMMENT ON COLUMN accounts.account_party_relationships.balance_share_pct IS 'A holder''s share of the balance in percent (MOD-125).';
 
 -- The application opens accounts and changes their standing; money columns are not its to write.
-GRANT INSERT (id, account_number, product_code, currency, jurisdiction, status, restriction_reason, is_internal, overdraft_limit),
+GRANT INSERT (account_id, account_number, product_code, currency, jurisdiction, status, restriction_reason, is_internal, overdraft_limit),
     UPDATE (status, restriction_reason, updated_at)
     ON accounts.accounts TO bank_core_app_user;
 GRANT INSERT, UPDATE (valid_to) ON accounts.account_party_relationships TO bank_core_app_user;
