@@ -21,6 +21,8 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where Py
 MAX_DEPTH = 32  # libyaml's composer recurses in C: deeper input could exhaust the stack
 MAX_NODES = 50_000  # aliases multiply: a small file can stand for a huge one
 _TAG = "tag:yaml.org,2002:"
+_NEWLINE = re.compile(r"\r\n|\r|\n")
+_SEPARATOR = re.compile("[\x85\u2028\u2029]")  # new lines to YAML 1.1, not to editors: line numbers would differ
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"[-+]?[0-9]{1,18}\.[0-9]{0,18}")
 
@@ -54,7 +56,9 @@ def read(text: str | bytes, file: str) -> Document:
         except UnicodeDecodeError as error:
             line = text[: error.start].count(b"\n") + 1
             return _unreadable(file, line, "the file is not UTF-8 text")
-    last_line = max(1, len(text.splitlines()))
+    last_line = _count_lines(text)
+    if found := _SEPARATOR.search(text):
+        return _unreadable(file, _count_lines(text[: found.start()] + "."), "holds an invisible line separator")
     try:
         too_deep = _too_deep(text)
         if too_deep is not None:
@@ -91,18 +95,31 @@ def _line(mark: Any) -> int:
 
 
 def _error_line(error: yaml.YAMLError, text: str) -> int:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    marks = [getattr(error, name, None) for name in ("problem_mark", "context_mark")]
+    if _is_open_quote(error):
+        marks.reverse()  # where the quote opens, not where the file ends
+    mark = marks[0] or marks[1]
     if mark is not None:
         return _line(mark)
     position = cast("int | None", getattr(error, "position", None))  # ReaderError counts from the start
-    return len(text[:position].splitlines()) or 1 if position else 1
+    return _count_lines(text[:position]) if position else 1
+
+
+def _count_lines(text: str) -> int:
+    return max(1, len(_NEWLINE.sub("\n", text).removesuffix("\n").split("\n")))
+
+
+def _is_open_quote(error: yaml.YAMLError) -> bool:
+    return "unexpected end of stream" in str(getattr(error, "problem", None))
 
 
 def _syntax_message(error: yaml.YAMLError) -> str:
     """PyYAML's own words, without what they quote from the file."""
     reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "not readable"
     words = re.sub(r"\s*(?:'[^']*'|\"[^\"]*\")", "", str(reason))
-    if words == "second occurrence":
+    if _is_open_quote(error):
+        words = "a quote is opened here and never closed"
+    elif words == "second occurrence":
         words = "the same anchor is defined twice"
     elif "another document" in words:
         words = "more than one document in the file (a second `---`)"

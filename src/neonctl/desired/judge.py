@@ -55,7 +55,8 @@ def _located(
 ) -> Iterable[Problem]:
     for finding in findings:
         parsed = files[finding.subject]
-        if parsed.touches_broken(finding.path):
+        read = ((finding.subject, finding.path), *finding.rests_on)
+        if any(files[subject].touches_broken(path) for subject, path in read):
             continue
         document = parsed.document
         yield Problem(document.file, document.line(finding.path), dotted(finding.path), finding.message, finding.code)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from neonctl.desired import capacity
 from neonctl.desired.model import ROLE_KINDS, ComputeSpec, EnvironmentSpec
-from neonctl.desired.subject import Finding, Subject
+from neonctl.desired.subject import PLATFORM, Finding, Subject
 
 _ALWAYS_ON_ABOVE = 16  # larger computes are never suspended by Neon
 _MIN_SUSPEND_SECONDS = 60
@@ -63,7 +63,7 @@ def _pooling(name: str, spec: EnvironmentSpec) -> Iterator[Finding]:
             f"(0.9 of max_connections {capacity.max_connections(size)}); "
             + _would_do(lambda cu: capacity.pool_size(cu) >= needed)
         )
-        yield Finding(name, ("pooling", "pool_size"), message, "CAPACITY")
+        yield Finding(name, ("pooling", "pool_size"), message, "CAPACITY", ((name, ("compute",)),))
     if spec.pooling.client_connections > capacity.CLIENT_CONNECTIONS:
         message = (
             f"{spec.pooling.client_connections} client connections are needed, Neon's pooler takes "
@@ -98,7 +98,7 @@ def _connections(subject: Subject, name: str, spec: EnvironmentSpec) -> Iterator
             f"{capacity.usable_connections(size)} in (max_connections less {capacity.RESERVED_CONNECTIONS}); "
             + _would_do(lambda cu: capacity.usable_connections(cu) >= total)
         )
-        yield Finding(name, ("roles",), message, "CAPACITY")
+        yield Finding(name, ("roles",), message, "CAPACITY", ((name, ("compute",)),))
 
 
 def _limits(subject: Subject, name: str, spec: EnvironmentSpec) -> Iterator[Finding]:
@@ -106,6 +106,8 @@ def _limits(subject: Subject, name: str, spec: EnvironmentSpec) -> Iterator[Find
     known = {kind for base in databases for kind in base.roles} if subject.platform else set(ROLE_KINDS)
     for kind, limits in spec.roles.items():
         if kind not in known:
-            yield Finding(name, ("roles", kind), f"no database has a role {kind} (platform.yaml)")
+            yield Finding(
+                name, ("roles", kind), f"no database has a role {kind}", rests_on=((PLATFORM, ("databases",)),)
+            )
         if limits.connection_limit == 0:
             yield Finding(name, ("roles", kind, "connection_limit"), "0 would lock the role out; -1 is no limit")

@@ -30,15 +30,16 @@ def environment_findings(subject: Subject) -> Iterator[Finding]:
 
 
 def _production(subject: Subject) -> Iterator[Finding]:
-    present = {name: spec for name, spec in subject.environments.items() if spec.state == "present"}
-    holders = [name for name, spec in present.items() if spec.production_data]
-    defaults = [name for name, spec in present.items() if spec.branch.default]
-    if not holders and subject.complete and present:
-        where = (defaults or list(present))[0]
+    environments = subject.environments
+    holders = [name for name, spec in environments.items() if spec.production_data]
+    defaults = [name for name, spec in environments.items() if spec.branch.default]
+    if not holders and subject.complete and environments:
+        where = (defaults or list(environments))[0]
         message = "exactly one environment holds production data: say `production_data: true` there"
-        yield Finding(where, ("production_data",), message)
-    if not defaults and subject.complete and not holders and present:
-        yield Finding(next(iter(present)), ("branch",), "exactly one environment is the default branch")
+        rests_on = tuple((name, ("production_data",)) for name in environments)
+        yield Finding(where, ("production_data",), message, rests_on=rests_on)
+        if not defaults:
+            yield Finding(where, ("branch",), "exactly one environment is the default branch", rests_on=rests_on)
     for names, path, what in (
         (holders, ("production_data",), "holds production data"),
         (defaults, ("branch", "default"), "is the default branch"),
@@ -86,9 +87,7 @@ def _branch(subject: Subject, name: str, spec: EnvironmentSpec) -> Iterator[Find
     if branch.source == name or _in_cycle(name, lambda other: _source(subject, other)):
         yield Finding(name, where, "the sources go round in a circle")
         return
-    giver = subject.holds_production_data(branch.source)
-    if branch.init != "schema-only" and giver:
-        yield flows_down(name, giver, branch.init)
+    yield from data_findings(subject, name, spec)
 
 
 def source_findings(subject: Subject, name: str, source: str) -> Iterator[Finding]:
@@ -101,19 +100,25 @@ def source_findings(subject: Subject, name: str, source: str) -> Iterator[Findin
         yield Finding(name, ("branch", "source"), f"{source} is to be absent: it cannot be a source")
 
 
-def flows_down(name: str, giver: str, init: str | None) -> Finding:
-    """Production's data would reach ``name``."""
+def data_findings(subject: Subject, name: str, spec: EnvironmentSpec) -> Iterator[Finding]:
+    """Production's data must not reach ``name`` through its source, however far up that comes from."""
+    init, chain = spec.branch.init, subject.data_from(spec.branch.source or "")
+    if init == "schema-only" or not chain or not subject.environments[chain[-1]].production_data:
+        return
+    giver = chain[-1]
     said = "without `init`" if init is None else f"with `init: {init}`"
     message = (
         f"{said} this branch would get the production data of {giver}; "
         "prod's data never flows down (MOD-103): use `init: schema-only`"
     )
-    return Finding(name, ("branch", "init") if init else ("branch",), message, "DATA_FLOWS_DOWN")
+    path: NodePath = ("branch", "init") if init else ("branch",)
+    rests_on = tuple((other, ("branch",)) for other in chain[:-1])
+    yield Finding(name, path, message, "DATA_FLOWS_DOWN", rests_on)
 
 
 def _source(subject: Subject, name: str) -> str | None:
     spec = subject.environments.get(name)
-    return spec.branch.source if spec else None
+    return spec.branch.source if spec and not spec.branch.default else None
 
 
 def _promoted_from(subject: Subject, name: str) -> str | None:
@@ -160,7 +165,7 @@ def _promotion(subject: Subject, name: str, spec: EnvironmentSpec) -> Iterator[F
 def _cdc(subject: Subject, name: str, spec: EnvironmentSpec) -> Iterator[Finding]:
     if spec.cdc and subject.platform and not subject.platform.project.logical_replication:
         message = "needs `project.logical_replication: true` in platform.yaml (it cannot be switched off again)"
-        yield Finding(name, ("cdc",), message)
+        yield Finding(name, ("cdc",), message, rests_on=((PLATFORM, ("project", "logical_replication")),))
 
 
 def _aws(name: str, aws: AwsSpec) -> Iterator[Finding]:

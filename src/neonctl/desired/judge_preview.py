@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from neonctl.desired.judge_environments import flows_down, source_findings
+from neonctl.desired.judge_environments import data_findings, source_findings
+from neonctl.desired.model import EnvironmentSpec
 from neonctl.desired.subject import PREVIEW, Finding, Subject
 
 BRANCH_NAME = "pr-{number}"
@@ -30,11 +31,11 @@ def preview_findings(subject: Subject) -> Iterator[Finding]:
         yield Finding(PREVIEW, ("production_data",), "a preview never holds production data")
     if spec.cdc:
         yield Finding(PREVIEW, ("cdc",), "a preview has no change data capture")
-    yield from _source(subject, spec.branch.source, spec.branch.init)
+    yield from _source(subject, spec)
 
 
-def _source(subject: Subject, source: str | None, init: str | None) -> Iterator[Finding]:
-    where = ("branch", "source")
+def _source(subject: Subject, spec: EnvironmentSpec) -> Iterator[Finding]:
+    source, where = spec.branch.source, ("branch", "source")
     if source is None:
         yield Finding(PREVIEW, where, "is missing: name the persistent environment that previews grow from")
         return
@@ -49,6 +50,5 @@ def _source(subject: Subject, source: str | None, init: str | None) -> Iterator[
     elif parent.branch.protected:
         # Neon generates new passwords for children of a protected branch, and such a branch takes no expiring child.
         yield Finding(PREVIEW, where, f"{source} is protected: previews grow from an unprotected one")
-    giver = subject.holds_production_data(source)
-    if giver and giver != source and init != "schema-only":
-        yield flows_down(PREVIEW, giver, init)
+    if not parent.production_data:
+        yield from data_findings(subject, PREVIEW, spec)

@@ -126,9 +126,9 @@ def _bounds(kind: str, context: Mapping[str, Any]) -> str:
         case "string_pattern_mismatch":
             return _PATTERNS.get(str(context["pattern"]), "has a form that is not allowed")
         case "greater_than_equal":
-            return f"must be at least {context['ge']:g}"
+            return f"must be at least {context['ge']:.12g}"
         case "less_than_equal":
-            return f"must be at most {context['le']:g}"
+            return f"must be at most {context['le']:.12g}"
         case "too_short":
             return f"needs at least {context['min_length']} entry"
         case "string_too_short":

@@ -9,7 +9,7 @@ from typing import Literal
 NodePath = tuple[str | int, ...]
 ProblemCode = Literal["INVALID", "RESIDENCY", "DATA_FLOWS_DOWN", "CAPACITY", "PLAN_LIMIT"]
 
-_NAME = re.compile(r"[A-Za-z0-9_./{}\[\]-]{1,64}")
+_NAME = re.compile(r"[A-Za-z0-9_.:/{}\[\]-]{1,64}")
 _KEY_MATERIAL = re.compile(r"(?i)(napi|npg)_|AKIA|ASIA")
 
 

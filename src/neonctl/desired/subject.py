@@ -14,12 +14,16 @@ PREVIEW = "preview"
 
 @dataclass(frozen=True)
 class Finding:
-    """A broken rule. ``subject``: an environment's name, ``PREVIEW`` or ``PLATFORM``."""
+    """A broken rule. ``subject``: an environment's name, ``PREVIEW`` or ``PLATFORM``.
+
+    ``rests_on``: what else the rule has read; where that is broken in shape, the rule cannot know.
+    """
 
     subject: str
     path: NodePath
     message: str
     code: ProblemCode = "INVALID"
+    rests_on: tuple[tuple[str, NodePath], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,18 +46,16 @@ class Subject:
         if self.preview is not None:
             yield PREVIEW, self.preview
 
-    def holds_production_data(self, name: str) -> str | None:
-        """The environment whose real data ``name`` holds, by itself or through its sources; None if none.
+    def data_from(self, name: str) -> tuple[str, ...]:
+        """The environments whose rows ``name`` holds: itself, its source, and so on; those with real data end it.
 
         Neon copies everything from a source unless ``schema-only`` is said (MOD-103 "Data in lower environments").
         """
-        seen: set[str] = set()
-        while name in self.environments and name not in seen:
+        chain: list[str] = []
+        while name in self.environments and name not in chain:
+            chain.append(name)
             spec = self.environments[name]
-            if spec.production_data:
-                return name
-            if spec.branch.init == "schema-only" or spec.branch.source is None:
-                return None
-            seen.add(name)
+            if spec.production_data or spec.branch.init == "schema-only" or spec.branch.source is None:
+                break
             name = spec.branch.source
-        return None
+        return tuple(chain)
