@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel
 
 from neonctl.desired.model import EnvironmentSpec, PlatformSpec
 
+SchemaFile = Literal["platform", "environment"]
 DRAFT = "http://json-schema.org/draft-07/schema#"  # what editors' YAML servers understand
 
 
-def json_schema() -> dict[str, dict[str, Any]]:
-    """The schema of each kind of file: ``platform`` and ``environment``. Draft 7."""
-    return {
-        "platform": _schema(PlatformSpec, "neonctl: config/platform.yaml"),
-        "environment": _schema(EnvironmentSpec, "neonctl: config/environments/NAME.yaml"),
-    }
+def json_schema(file: SchemaFile) -> dict[str, Any]:
+    """The schema of ``platform.yaml`` or of ``environments/*.yaml``. Draft 7."""
+    if file == "platform":
+        return _schema(PlatformSpec, "neonctl: config/platform.yaml")
+    return _schema(EnvironmentSpec, "neonctl: config/environments/NAME.yaml")
 
 
 def schema_files() -> dict[str, str]:
-    """File name below ``schema/`` → its exact text."""
-    return {
-        f"{name}.schema.json": json.dumps(schema, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-        for name, schema in json_schema().items()
-    }
+    """File name below ``schema/`` → its exact text, as ``neonctl schema`` prints it."""
+    files: tuple[SchemaFile, ...] = ("platform", "environment")
+    return {f"{file}.schema.json": json.dumps(json_schema(file), indent=2) + "\n" for file in files}
 
 
 def _schema(model: type[BaseModel], title: str) -> dict[str, Any]:
     schema = cast("dict[str, Any]", _closed(model.model_json_schema()))
-    return {**schema, "$schema": DRAFT, "title": title}
+    return {"$schema": DRAFT, "title": title, **schema}
 
 
 def _closed(node: Any) -> Any:
