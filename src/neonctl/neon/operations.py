@@ -1,0 +1,98 @@
+"""Waiting until accepted work is done: by the ids of the answer, or without one by what still runs."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from neonctl.neon import failures
+from neonctl.neon.responses import items, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from neonctl.neon.failures import Doing
+    from neonctl.neon.transport import Body, Transport
+
+_DONE = frozenset({"finished", "skipped"})
+_FAILED = frozenset({"failed", "error", "cancelled"})
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 2.0, 1.5
+
+
+class Operations:
+    """Polls one Neon API for the progress of its operations."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def finish(self, project_id: str, body: Body | None, doing: Doing) -> None:
+        """Wait for the operations that an answer lists. Raises ServiceError if one fails or never ends."""
+        with reading(doing):
+            started = list(items(body, "operations")) if body and "operations" in body else []
+        pauses = self.pauses(doing, "its work at Neon")
+        for operation in started:
+            self._finish(project_id, operation, doing, pauses)
+
+    def settle(self, project_id: str, doing: Doing) -> None:
+        """Wait until nothing of the project is running, as far as Neon lists it.
+
+        The list lags behind (facts.md 6), so callers look at the state itself too. Newest come first, and
+        what is unfinished is new: one page is enough.
+        """
+        body = self._transport.get(f"/projects/{project_id}/operations", doing, {"limit": 100})
+        with reading(doing):
+            running = [operation for operation in items(body, "operations") if not _ended(operation)]
+        pauses = self.pauses(doing, "other work of the project")
+        for operation in reversed(running):
+            self._finish(project_id, operation, doing, pauses)
+
+    def until(self, ready: Callable[[], bool], doing: Doing, awaited: str) -> None:
+        """Poll a condition. Raises ServiceError when patience ends."""
+        pauses = self.pauses(doing, awaited)
+        while not ready():
+            next(pauses)
+
+    def pauses(self, doing: Doing, awaited: str) -> Iterator[None]:
+        """Sleep at each step, longer and longer with jitter; raise when the budget is used up."""
+        budget = self._transport.patience.operations
+        deadline = self._transport.clock() + budget
+        pause = _FIRST_PAUSE
+        told = False
+        while True:
+            jittered = pause * random.uniform(0.75, 1.25)  # noqa: S311  # spreads load, guards nothing
+            if self._transport.clock() + jittered > deadline:
+                raise failures.took_too_long(doing, awaited, budget)
+            if not told and pause > 1:
+                told = True
+                self._transport.tell(f"{doing.subject}: waiting for {awaited}")
+            self._transport.sleep(jittered)
+            yield
+            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+
+    def _finish(self, project_id: str, operation: Body, doing: Doing, pauses: Iterator[None]) -> None:
+        with reading(doing):
+            path = f"/projects/{project_id}/operations/{operation['id']}"
+        while not _ended(operation):
+            next(pauses)
+            body = self._transport.get(path, doing)
+            with reading(doing):
+                operation = body["operation"]
+        if operation["status"] not in _DONE:
+            raise _failure(operation, doing)
+
+
+def _ended(operation: Body) -> bool:
+    """Whether Neon is through with it; an ``error`` with a time to retry is not the end (facts.md 6)."""
+    status = operation.get("status")
+    return status in _DONE or (status in _FAILED and not (status == "error" and operation.get("retry_at")))
+
+
+def _failure(operation: Body, doing: Doing) -> Exception:
+    known = {"operation_id": "id", "branch_id": "branch_id", "endpoint_id": "endpoint_id"}
+    return failures.operation_failed(
+        doing,
+        action=str(operation.get("action", "unknown")),
+        status=str(operation["status"]),
+        error=str(operation.get("error") or ""),
+        details={name: operation[field] for name, field in known.items() if operation.get(field)},
+    )
