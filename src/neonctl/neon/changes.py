@@ -8,7 +8,7 @@ knows no idempotency key).
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -86,10 +86,9 @@ class Calls:
 
     def _change_locked(self, project_id: str, change: Change[T]) -> T:
         for _ in range(_SENDS - 1):
-            try:
+            with suppress(LostAnswerError):
                 return self._sent(project_id, change)
-            except LostAnswerError:
-                found = self._look_twice(project_id, change)
+            found = self._look_twice(project_id, change)
             if found is not None:
                 return found
         try:

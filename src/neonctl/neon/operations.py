@@ -9,14 +9,15 @@ from neonctl.neon import failures
 from neonctl.neon.responses import items, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from neonctl.neon.failures import Doing
     from neonctl.neon.transport import Body, Transport
 
 _DONE = frozenset({"finished", "skipped"})
 _FAILED = frozenset({"failed", "error", "cancelled"})
-_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 2.0, 1.5
+# Grown gently: the wait overshoots the work by a fifth at most.
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 2.0, 1.25
 
 
 class Operations:
@@ -31,7 +32,7 @@ class Operations:
             started = list(items(body, "operations")) if body and "operations" in body else []
         pauses = self.pauses(doing, "its work at Neon")
         for operation in started:
-            self._finish(project_id, operation, doing, pauses)
+            self._finish(project_id, operation, doing, pauses, fresh=operation is started[0])
 
     def settle(self, project_id: str, doing: Doing) -> None:
         """Wait until nothing of the project is running, as far as Neon lists it.
@@ -44,13 +45,7 @@ class Operations:
             running = [operation for operation in items(body, "operations") if not _ended(operation)]
         pauses = self.pauses(doing, "other work of the project")
         for operation in reversed(running):
-            self._finish(project_id, operation, doing, pauses)
-
-    def until(self, ready: Callable[[], bool], doing: Doing, awaited: str) -> None:
-        """Poll a condition. Raises ServiceError when patience ends."""
-        pauses = self.pauses(doing, awaited)
-        while not ready():
-            next(pauses)
+            self._finish(project_id, operation, doing, pauses, fresh=operation is running[-1])
 
     def pauses(self, doing: Doing, awaited: str) -> Iterator[None]:
         """Sleep at each step, longer and longer with jitter; raise when the budget is used up."""
@@ -69,11 +64,16 @@ class Operations:
             yield
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
-    def _finish(self, project_id: str, operation: Body, doing: Doing, pauses: Iterator[None]) -> None:
+    def _finish(
+        self, project_id: str, operation: Body, doing: Doing, pauses: Iterator[None], *, fresh: bool
+    ) -> None:
+        """``fresh``: what is known of it was said just now; otherwise time went by, so ask before pausing."""
         with reading(doing):
             path = f"/projects/{project_id}/operations/{operation['id']}"
         while not _ended(operation):
-            next(pauses)
+            if fresh:
+                next(pauses)
+            fresh = True
             body = self._transport.get(path, doing)
             with reading(doing):
                 operation = body["operation"]

@@ -93,7 +93,7 @@ class ProjectCalls(AccountCalls):
         history_retention_seconds: int | None = None,
         logical_replication: bool | None = None,
     ) -> ProjectSnapshot:
-        """Change what is given. Logical replication cannot be switched off (facts.md 2). Raises ServiceError."""
+        """Change what is given. Logical replication cannot be switched off (facts.md 2)."""
         if logical_replication is False:
             raise ValueError("logical replication cannot be switched off")
         doing = Doing(f"project `{project_id}`", "updated")
