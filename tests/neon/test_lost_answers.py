@@ -73,7 +73,10 @@ CHANGES = {
         lambda neon: neon.endpoints[0]["current_state"] == "active",
     ),
     "delete_endpoint": (lambda c: c.delete_endpoint("p-1", "ep-1"), lambda neon: not neon.endpoints),
-    "create_role": (lambda c: c.create_role("p-1", "br-1", "two"), lambda neon: neon.roles == ["bank_owner", "two"]),
+    "create_role": (
+        lambda c: c.create_role("p-1", "br-1", "two"),
+        lambda neon: neon.roles == ["bank_owner", "two"],
+    ),
     "delete_role": (lambda c: c.delete_role("p-1", "br-1", "bank_owner"), lambda neon: not neon.roles),
     "reset_password": (lambda c: c.reset_password("p-1", "br-1", "bank_owner"), lambda neon: True),
     "create_database": (

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LONGEST_QUOTE = 300
-_PLAN_LIMIT = re.compile(
-    r"limit|quota|exceed|not (?:available|allowed|supported) (?:on|in|for) (?:the|your)", re.I
-)
+_PLAN_LIMIT = re.compile(r"\b(?:limits?|quota|plan)\b|\bexceed", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"(://[^\s:/@]*):[^\s@]*@|npg_\w+|napi_\w+|(?<=Bearer )\S+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
 
