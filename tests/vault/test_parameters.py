@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def parameters(aws_endpoint: Endpoint) -> ParameterStore:
-    return aws_endpoint.access().parameters()
+    return aws_endpoint.access.parameters()
 
 
 def test_put_read_delete(parameters: ParameterStore, name: str) -> None:

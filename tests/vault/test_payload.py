@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
@@ -44,6 +44,7 @@ def sample(**changes: object) -> Credential:
     return make_credential(wanted.pop("addresses", SAMPLE), **wanted)  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(ADDRESSES, st.booleans(), TEXT, TEXT, TEXT, CA_FILE)
 def test_libpq_reads_from_the_uri_what_was_put_in(
     addresses: Addresses, pooled: bool, username: str, password: str, dbname: str, ca_file: Path | None
@@ -64,6 +65,7 @@ def test_libpq_reads_from_the_uri_what_was_put_in(
     assert conninfo_to_dict(made.uri.reveal()) == expected
 
 
+@settings(deadline=None)
 @given(ADDRESSES, st.booleans(), TEXT, TEXT, TEXT, CA_FILE)
 def test_json_round_trip_and_digest(
     addresses: Addresses, pooled: bool, username: str, password: str, dbname: str, ca_file: Path | None

@@ -178,14 +178,27 @@ def test_tags_are_added_and_overwritten(
     assert dict(store.describe([name])[name].tags) == {"a": "1", "b": "2", "c": "3"}
 
 
-def test_the_key_is_set_and_changed(store: SecretStore, name: str, credential: Make, token: Token) -> None:
-    first = token()
-    store.create(name, credential("one"), token=first, kms_key_id="alias/bank-one", tags={"a": "1"})
-    assert store.describe([name])[name].kms_key_id == "alias/bank-one"
-    store.update_kms(name, "alias/bank-two")
+def test_the_key_is_set_and_changed(
+    store: SecretStore, name: str, credential: Make, token: Token, kms_key: Token
+) -> None:
+    first, one, two = token(), kms_key(), kms_key()
+    store.create(name, credential("one"), token=first, kms_key_id=one, tags={"a": "1"})
+    assert store.describe([name])[name].kms_key_id == one
+    store.update_kms(name, two)
     snapshot = store.describe([name])[name]
-    assert (snapshot.kms_key_id, snapshot.current_version) == ("alias/bank-two", first)
+    assert (snapshot.kms_key_id, snapshot.current_version) == (two, first)
     assert dict(snapshot.tags) == {"a": "1"}
+
+
+def test_a_missing_key_is_told_as_such(
+    aws_endpoint: Endpoint, store: SecretStore, name: str, credential: Make, token: Token
+) -> None:
+    if not aws_endpoint.documented:
+        pytest.skip("moto does not look at the key")
+    with pytest.raises(AwsError) as caught:
+        store.create(name, credential("one"), token=token(), kms_key_id="alias/missing", tags={})
+    assert caught.value.code == "AWS_KEY_UNUSABLE"
+    assert store.describe([name]) == {}
 
 
 def test_delete_schedules_and_restore_brings_back(
@@ -214,17 +227,17 @@ def test_delete_at_once_leaves_nothing(store: SecretStore, name: str, credential
 
 
 def test_create_brings_a_scheduled_secret_back_with_the_new_value(
-    store: SecretStore, client: Any, name: str, credential: Make, token: Token
+    store: SecretStore, client: Any, name: str, credential: Make, token: Token, kms_key: Token
 ) -> None:
-    old, stale, new = token(), token(), token()
+    old, stale, new, key = token(), token(), token(), kms_key()
     store.create(name, credential("old"), token=old, kms_key_id=None, tags={DIGEST_TAG: "old", "a": "1"})
     store.stage(name, credential("stale"), token=stale)
     store.delete(name, recovery_days=7)
-    store.create(name, credential("new"), token=new, kms_key_id="alias/bank", tags={DIGEST_TAG: "new"})
+    store.create(name, credential("new"), token=new, kms_key_id=key, tags={DIGEST_TAG: "new"})
     assert store.read(name) == (new, credential("new"))
     assert versions(client, name) == {old: ["AWSPREVIOUS"], new: ["AWSCURRENT"]}
     snapshot = store.describe([name])[name]
-    assert (snapshot.deleted, snapshot.pending_version, snapshot.kms_key_id) == (False, None, "alias/bank")
+    assert (snapshot.deleted, snapshot.pending_version, snapshot.kms_key_id) == (False, None, key)
     assert dict(snapshot.tags) == {DIGEST_TAG: "new", "a": "1"}
 
 

@@ -18,6 +18,7 @@ cause would carry them into every traceback.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from neonctl.errors import ServiceError
@@ -97,6 +98,7 @@ def call(action: str, target: str, function: Callable[P, T], /, *args: P.args, *
     from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004
     from botocore.parsers import ResponseParserError
 
+    _quieten()
     try:
         return function(*args, **kwargs)
     except ClientError as error:
@@ -107,6 +109,17 @@ def call(action: str, target: str, function: Callable[P, T], /, *args: P.args, *
     except (BotoCoreError, ResponseParserError) as error:
         failure = _own_failure(action, target, error)
     raise failure  # outside of the handlers: nothing is chained
+
+
+def _quieten() -> None:
+    """Keep boto's loggers at WARNING or above: at DEBUG botocore prints requests with their secrets.
+
+    Before every call, so that no switch thrown later brings them back (security.md 1).
+    """
+    for name in ("boto3", "botocore"):
+        logger = logging.getLogger(name)
+        if logger.level < logging.WARNING:  # NOTSET included: it would follow the root logger down
+            logger.setLevel(logging.WARNING)
 
 
 def _refusal(action: str, target: str, error: Any, *, quote: bool) -> AwsError:

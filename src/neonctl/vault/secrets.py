@@ -120,10 +120,9 @@ class SecretStore:
                     return self._revive(name, credential, token, kms_key_id, tags)
                 if state is not None:
                     return self._accept_existing(name, credential, token, state)
-                if refusal.aws_code == "InvalidRequestException" and pause_s is None:
-                    break
                 # Deleted without a recovery window, which AWS finishes in its own time.
-                self._sleep(pause_s or 0)
+                if pause_s is not None:
+                    self._sleep(pause_s)
             else:
                 return token
         raise RetryableError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import os
 from dataclasses import dataclass
 from threading import RLock
 from typing import TYPE_CHECKING, Any, cast
@@ -94,7 +94,6 @@ class AwsAccess:
 
     def _session(self) -> boto3.Session:
         if self._opened is None:
-            quieten()
             session = call("sts:GetCallerIdentity", self._account_id, self._first_session)
             if self._role_arn is not None and not self._settings.local:  # the embedded platform has no roles
                 session = self._assume(session, self._role_arn)
@@ -105,15 +104,17 @@ class AwsAccess:
         import boto3
 
         settings = self._settings
-        if settings.local and (settings.aws_endpoint_url is None or settings.aws_access_key_id is None):
+        key_id, key = settings.aws_access_key_id, settings.aws_secret_access_key
+        if settings.local and (settings.aws_endpoint_url is None or key_id is None or key is None):
             raise ServiceError(
                 "LOCAL_NOT_RUNNING", "the local platform has no AWS endpoint", hint="run: neonctl local up"
             )
-        if settings.aws_access_key_id is None or settings.aws_secret_access_key is None:
+        if key_id is None or key is None:
             return boto3.Session(region_name=self._region)
         return boto3.Session(
-            aws_access_key_id=settings.aws_access_key_id,
-            aws_secret_access_key=settings.aws_secret_access_key.reveal(),
+            botocore_session=_without_files() if settings.local else None,
+            aws_access_key_id=key_id,
+            aws_secret_access_key=key.reveal(),
             region_name=self._region,
         )
 
@@ -159,9 +160,13 @@ class AwsAccess:
         )
 
 
-def quieten() -> None:
-    """Keep botocore at WARNING or above: at DEBUG it prints requests with their secrets (security.md 1)."""
-    for name in ("boto3", "botocore"):
-        logger = logging.getLogger(name)
-        if logger.level < logging.WARNING:  # NOTSET included: it would follow the root logger down
-            logger.setLevel(logging.WARNING)
+def _without_files() -> Any:
+    """A botocore session that reads no profile: the user's AWS files are not for the local platform.
+
+    A profile named by AWS_PROFILE would be looked up, and missed, even though the keys are given.
+    """
+    from botocore.session import Session
+
+    unset: Any = (None, None, None, None)
+    nothing: Any = (None, None, os.devnull, None)
+    return Session(session_vars={"profile": unset, "config_file": nothing, "credentials_file": nothing})
