@@ -28,6 +28,17 @@ def test_put_read_delete(parameters: ParameterStore, name: str) -> None:
     assert set(parameters.read(names)) == set(names[12:])
 
 
+def test_calls_keep_the_limits_of_aws(parameters: ParameterStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+    client = parameters._client
+    whole = client.get_parameters
+    monkeypatch.setattr(client, "get_parameters", lambda Names: (asked.append(Names), whole(Names=Names))[1])
+    names = [f"/limits/{number}" for number in range(25)]
+    parameters.read([*names, *names])
+    assert sorted(name for batch in asked for name in batch) == sorted(names)
+    assert max(len(batch) for batch in asked) <= 10
+
+
 def test_nothing_asked_nothing_done(parameters: ParameterStore) -> None:
     assert parameters.read([]) == {}
     parameters.delete([])

@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
@@ -45,6 +45,7 @@ def sample(**changes: object) -> Credential:
 
 
 @settings(deadline=None)
+@example(SAMPLE, True, "a b", "p+w", "d/b?c#d", Path("/ca/my folder/a+b%20.pem"))
 @given(ADDRESSES, st.booleans(), TEXT, TEXT, TEXT, CA_FILE)
 def test_libpq_reads_from_the_uri_what_was_put_in(
     addresses: Addresses, pooled: bool, username: str, password: str, dbname: str, ca_file: Path | None
