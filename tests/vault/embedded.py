@@ -1,0 +1,70 @@
+"""The embedded platform's AWS endpoints on a real port, in a thread of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+
+from neonctl.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ACCOUNT = "000000000000"
+REGION = "ap-southeast-2"
+SECRET_KEY = Secret("local-signing-key")
+
+
+@contextmanager
+def serving(folder: Path, faults: Any = None) -> Iterator[str]:
+    """Serve until the end of the block; gives the address. Skips where this part is not installed."""
+    app_room = pytest.importorskip("neonctl.local.aws.app")
+    store_room = pytest.importorskip("neonctl.local.aws.store")
+    signature_room = pytest.importorskip("neonctl.local.aws.signature")
+    store = store_room.AwsStore(folder / "aws.sqlite", folder / "aws.key")
+    app = app_room.make_app(
+        store,
+        account_id=ACCOUNT,
+        region=REGION,
+        faults=faults,
+        credential=signature_room.Credential("local", SECRET_KEY),
+    )
+    started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+    thread = threading.Thread(target=lambda: asyncio.run(_serve(app, started)), name="embedded-aws")
+    thread.start()
+    try:
+        address, loop, stop = started.result(timeout=20)
+        try:
+            yield address
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+    finally:
+        thread.join(timeout=20)
+        store.close()
+
+
+async def _serve(
+    app: web.Application, started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]]
+) -> None:
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    try:
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        stop = asyncio.Event()
+        started.set_result((f"http://127.0.0.1:{port}", asyncio.get_running_loop(), stop))
+        await stop.wait()
+    except BaseException as error:
+        if not started.done():
+            started.set_exception(error)
+        raise
+    finally:
+        await runner.cleanup()

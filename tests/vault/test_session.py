@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from moto import mock_aws
+
+from neonctl.errors import NeonctlError, UnsafePlanError
+from neonctl.secret import Secret
+from neonctl.settings import Settings
+from neonctl.vault.failures import AwsError
+from neonctl.vault.session import AwsAccess
+
+from .conftest import MOTO_ACCOUNT, REGION, Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OTHER_ACCOUNT = "210987654321"
+ROLE = f"arn:aws:iam::{OTHER_ACCOUNT}:role/neonctl"
+
+
+@pytest.fixture
+def cloud() -> Iterator[None]:
+    """A cloud whose first credentials belong to MOTO_ACCOUNT."""
+    with mock_aws():
+        yield
+
+
+def access(account_id: str = MOTO_ACCOUNT, **more: Any) -> AwsAccess:
+    return AwsAccess(Settings(), account_id=account_id, region=REGION, **more)
+
+
+def test_the_caller_is_who_aws_says(cloud: None) -> None:
+    caller = access().caller()
+    assert caller.account_id == MOTO_ACCOUNT
+    assert caller.arn.startswith(f"arn:aws:sts::{MOTO_ACCOUNT}:")
+
+
+@pytest.mark.parametrize("way", ["caller", "secrets", "parameters"])
+def test_another_account_is_refused_on_every_way_in(cloud: None, way: str) -> None:
+    with pytest.raises(UnsafePlanError) as caught:
+        getattr(access(OTHER_ACCOUNT), way)()
+    assert caught.value.code == "AWS_WRONG_ACCOUNT"
+    assert MOTO_ACCOUNT in caught.value.message
+    assert OTHER_ACCOUNT in caught.value.message
+
+
+def test_the_role_of_the_yaml_is_assumed_once(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = access(OTHER_ACCOUNT, role_arn=ROLE)
+    asked: list[str] = []
+    assume = there._assume
+    monkeypatch.setattr(there, "_assume", lambda session, arn: (asked.append(arn), assume(session, arn))[1])
+    with ThreadPoolExecutor(8) as pool:
+        stores = list(pool.map(lambda _: there.secrets(), range(16)))
+    there.parameters().put("/bank/x", "there")
+    assert asked == [ROLE]
+    assert len(set(map(id, stores))) == 1
+    assert there.caller().account_id == OTHER_ACCOUNT
+    assert access().parameters().read(["/bank/x"]) == {}
+
+
+def test_a_role_of_the_wrong_account_is_refused(cloud: None) -> None:
+    with pytest.raises(UnsafePlanError):
+        access(MOTO_ACCOUNT, role_arn=ROLE).secrets()
+
+
+@pytest.mark.parametrize("environ", [{}, {"AWS_PROFILE": "missing"}, {"AWS_ACCESS_KEY_ID": "alone"}])
+def test_without_credentials_both_ways_are_named(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(AwsError) as caught:
+        access().caller()
+    assert caught.value.code == "AWS_NO_CREDENTIALS"
+    assert caught.value.exit_code == 5
+    assert "--local" in str(caught.value.hint)
+    assert "AWS_PROFILE" in str(caught.value.hint)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("missing", ["aws_endpoint_url", "aws_access_key_id", "aws_secret_access_key"])
+def test_local_never_falls_through_to_the_real_aws(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "real")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "real")
+    half = Settings(
+        local=True,
+        aws_endpoint_url="http://127.0.0.1:9",
+        aws_access_key_id="local",
+        aws_secret_access_key=Secret("x"),
+    )
+    with pytest.raises(NeonctlError) as caught:
+        AwsAccess(replace(half, **{missing: None}), account_id=MOTO_ACCOUNT, region=REGION).caller()
+    assert caught.value.code == "LOCAL_NOT_RUNNING"
+
+
+def test_local_ignores_the_surroundings(embedded: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Profiles, proxies, endpoints and keys that are meant for the real AWS."""
+    for name, value in {
+        "AWS_PROFILE": "missing",
+        "AWS_ACCESS_KEY_ID": "real",
+        "AWS_SECRET_ACCESS_KEY": "real",
+        "AWS_SESSION_TOKEN": "real",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "http_proxy": "http://127.0.0.1:9",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    fresh = AwsAccess(embedded.settings, account_id=OTHER_ACCOUNT, region="eu-west-1", role_arn=ROLE)
+    assert fresh.caller().account_id == "000000000000"
+    assert fresh.secrets().describe(["missing"]) == {}
+
+
+def test_a_port_nobody_listens_on_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(
+        local=True,
+        aws_endpoint_url="http://127.0.0.1:9",
+        aws_access_key_id="local",
+        aws_secret_access_key=Secret("x"),
+    )
+    monkeypatch.setattr("time.sleep", lambda _: None)  # botocore's pauses between its attempts
+    with pytest.raises(AwsError) as caught:
+        AwsAccess(settings, account_id=MOTO_ACCOUNT, region=REGION).caller()
+    assert caught.value.code == "AWS_UNREACHABLE"
+    assert caught.value.retryable
+    assert "http://127.0.0.1:9" in caught.value.message
+
+
+def test_the_secret_key_must_be_right(embedded: Endpoint) -> None:
+    wrong = replace(embedded.settings, aws_secret_access_key=Secret("wrong-canary"))
+    with pytest.raises(AwsError) as caught:
+        AwsAccess(wrong, account_id=MOTO_ACCOUNT, region=REGION).caller()
+    assert caught.value.code == "AWS_CREDENTIALS_REFUSED"
+    assert "wrong-canary" not in f"{caught.value!r} {caught.value.details}"
+
+
+def test_the_room_can_be_imported_without_boto3() -> None:
+    program = (
+        "import sys\n"
+        "import neonctl.vault.session, neonctl.vault.password\n"
+        "from neonctl.settings import Settings\n"
+        "neonctl.vault.session.AwsAccess(Settings(), account_id='1', region='r')\n"
+        "sys.exit(any(name.startswith(('boto', 'urllib3')) for name in sys.modules))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_store_serves_many_threads(embedded: Endpoint, name: str) -> None:
+    parameters = embedded.access.parameters()
+    together = threading.Barrier(8)
+
+    def work(number: int) -> dict[str, str]:
+        together.wait(timeout=10)
+        parameters.put(f"/{name}/{number}", str(number))
+        return dict(parameters.read([f"/{name}/{number}"]))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(8))) == [{f"/{name}/{number}": str(number)} for number in range(8)]
+
+
+def test_reveal_stays_where_it_is_reviewed() -> None:
+    room = Path(str(sys.modules["neonctl.vault.session"].__file__)).parent
+    users = {path.name for path in room.glob("*.py") if ".reveal()" in path.read_text()}
+    assert users == {"payload.py", "secrets.py", "session.py"}
