@@ -38,7 +38,7 @@ def secrets_list(
 
     configuration = session.configuration()
     desired = configuration.desired
-    services = session.services("secrets list")
+    services = session.services(desired, "secrets list")
     found: list[dict[str, object]] = []
     for name in selection(configuration, env) or tuple(desired.environments):
         spec = desired.environments[name]
@@ -70,7 +70,7 @@ def secrets_show(
     from neonctl.secret import MASK
 
     desired, name, kind = _which(session, env, database, role)
-    services = session.services("secrets show")
+    services = session.services(desired, "secrets show")
     version, credential = services.aws(desired.environments[env].aws).secrets().read(name)
     if reveal:
         session.audit(desired, services).record("secret.reveal", name, env, "done", {"version_id": version})
@@ -111,7 +111,7 @@ def connection_string(
     if direct and pooled:
         raise UsageError("USAGE", "--direct and --pooled exclude each other", hint="give one of them, or neither")
     desired, name, kind = _which(session, env, database, role)
-    services = session.services("connection-string")
+    services = session.services(desired, "connection-string")
     version, stored = services.aws(desired.environments[env].aws).secrets().read(name)
     use_pooled = pooled or (kind == "app_user" and not direct)
     addresses = Addresses(

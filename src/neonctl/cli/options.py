@@ -56,7 +56,9 @@ def command(group: typer.Typer, name: str, **settings: Any) -> Callable[[Callabl
     """Register a command whose function takes a ``Session`` first; common options become part of its signature."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        signature = inspect.signature(function, locals={"Session": object}, eval_str=True)  # known to type checkers only
+        signature = inspect.signature(
+            function, locals={"Session": object}, eval_str=True
+        )  # known to type checkers only
         own = [each for each in signature.parameters.values() if each.name != "session"]
         common = [
             inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

@@ -49,7 +49,13 @@ def plan(
     from neonctl.cli.plan_text import plan_document, plan_text
 
     configuration = session.configuration()
-    made, _ = _plan(session, configuration, session.services("plan"), selection(configuration, env), adopt=adopt)
+    made, _ = _plan(
+        session,
+        configuration,
+        session.services(configuration.desired, "plan"),
+        selection(configuration, env),
+        adopt=adopt,
+    )
     project = configuration.desired.platform.project.name
     session.emit(plan_document(made, project), plan_text(made, project, verbose=session.options.verbose))
     _github_outputs(made)
@@ -74,7 +80,7 @@ def apply(
     desired = configuration.desired
     project = desired.platform.project.name
     chosen = selection(configuration, env)
-    services = session.services("apply")
+    services = session.services(desired, "apply")
     made, observed = _plan(session, configuration, services, chosen, adopt=adopt)
     check_deletions(made, allow_delete or ())
     check_expected(made, expect)
@@ -131,7 +137,13 @@ def drift(session: Session, env: Environments = None) -> int:
     from neonctl.cli.plan_text import plan_document, plan_text
 
     configuration = session.configuration()
-    made, _ = _plan(session, configuration, session.services("drift"), selection(configuration, env), adopt=False)
+    made, _ = _plan(
+        session,
+        configuration,
+        session.services(configuration.desired, "drift"),
+        selection(configuration, env),
+        adopt=False,
+    )
     project = configuration.desired.platform.project.name
     session.emit(plan_document(made, project), plan_text(made, project, verbose=True))
     return CHANGES_PENDING if made.work else 0

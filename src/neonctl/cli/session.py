@@ -136,12 +136,12 @@ class Session:
 
         return read_configuration(self._settings.config_dir, self._settings.db_dir)
 
-    def services(self, purpose: str) -> Services:
+    def services(self, desired: Desired, purpose: str) -> Services:
         """Neon, AWS and Postgres, for this command."""
         if self._services is None:
             from neonctl.provision.services import Services
 
-            self._services = Services(self.settings, purpose=purpose)
+            self._services = Services(self.settings, desired, purpose=purpose)
         return self._services
 
     def audit(self, desired: Desired, services: Services) -> AuditLog:

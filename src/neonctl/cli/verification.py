@@ -24,7 +24,7 @@ def run_verification(session: Session, env: Sequence[str] | None, *, write_privi
     configuration = session.configuration()
     desired = configuration.desired
     chosen = selection(configuration, env) or tuple(desired.environments)
-    services = session.services("verify")
+    services = session.services(desired, "verify")
     session.say(f"Reading {', '.join(chosen)}, then logging in with every stored credential")
     observed = observe(desired, services, selection=chosen)
     missing = [name for name in chosen if observed.environments[name].branch is None]

@@ -74,9 +74,7 @@ class Calls:
 
     def _delete(self, project_id: str, doing: Doing, path: str, gone: Callable[[], bool]) -> bool:
         """Delete; False when it was gone already (204 or 404, facts.md 6)."""
-        change = Change(
-            doing, "DELETE", path, lambda body: body is not None, lambda: True if gone() else None
-        )
+        change = Change(doing, "DELETE", path, lambda body: body is not None, lambda: True if gone() else None)
         try:
             return self._change(project_id, change)
         except NeonctlError as refusal:

@@ -109,9 +109,7 @@ _PLAN_LIMIT_WORDING = _Wording(
     "the Neon plan in use does not allow it",
     "delete what is no longer needed, or move the organization to a larger Neon plan",
 )
-_SERVER = _Wording(
-    "NEON_FAILED", "Neon failed to answer properly", f"{_AGAIN} (see https://neonstatus.com)", True
-)
+_SERVER = _Wording("NEON_FAILED", "Neon failed to answer properly", f"{_AGAIN} (see https://neonstatus.com)", True)
 _OTHER = _Wording("NEON_REFUSED", "Neon refused", "check the values in the YAML against Neon's message")
 
 
@@ -144,9 +142,7 @@ def unreachable(doing: Doing, host: str, reason: str) -> ServiceError:
     )
 
 
-def operation_failed(
-    doing: Doing, *, action: str, status: str, error: str, details: dict[str, object]
-) -> ServiceError:
+def operation_failed(doing: Doing, *, action: str, status: str, error: str, details: dict[str, object]) -> ServiceError:
     """The error for accepted work that Neon did not finish."""
     why = _clean(error) or "Neon gives no reason"
     place = f" on branch {details['branch_id']}" if details.get("branch_id") else ""

@@ -64,9 +64,7 @@ class Operations:
             yield
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
-    def _finish(
-        self, project_id: str, operation: Body, doing: Doing, pauses: Iterator[None], *, fresh: bool
-    ) -> None:
+    def _finish(self, project_id: str, operation: Body, doing: Doing, pauses: Iterator[None], *, fresh: bool) -> None:
         """``fresh``: what is known of it was said just now; otherwise time went by, so ask before pausing."""
         with reading(doing):
             path = f"/projects/{project_id}/operations/{operation['id']}"

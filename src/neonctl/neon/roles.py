@@ -115,9 +115,7 @@ class RoleCalls(Calls):
 
 def _branch(project_id: str, branch_id: str, *parts: str) -> str:
     """A path below a branch; names of roles and databases may hold any character."""
-    return "/".join(
-        (f"/projects/{project_id}/branches/{branch_id}", *(quote(part, safe="") for part in parts))
-    )
+    return "/".join((f"/projects/{project_id}/branches/{branch_id}", *(quote(part, safe="") for part in parts)))
 
 
 def _secret(value: object) -> Secret:

@@ -141,9 +141,7 @@ class Transport:
             failure = again.failure
         raise failure  # outside the handler: no chain that could carry a body or a header
 
-    def _once(
-        self, method: str, path: str, doing: Doing, params: Parameters | None, body: Body | None
-    ) -> Body | None:
+    def _once(self, method: str, path: str, doing: Doing, params: Parameters | None, body: Body | None) -> Body | None:
         try:
             response = self._http.request(
                 method,

@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from neonctl.errors import UnsafePlanError
+from neonctl.neon.responses import Compute as EndpointSize
 from neonctl.plan.changes import (
     AnyChange,
     ClaimDatabase,
+    Compute,
     CreateBranch,
     CreateDatabase,
     CreateEndpoint,
@@ -71,9 +73,7 @@ def apply_infrastructure(change: AnyChange, world: World, services: Services) ->
             services.neon.create_endpoint(
                 world.project.id,
                 world.branch(change.environment).id,
-                min_cu=change.compute.min_cu,
-                max_cu=change.compute.max_cu,
-                suspend_timeout_seconds=change.compute.suspend_timeout_seconds,
+                _size(change.compute),
             )
         case UpdateEndpoint():
             _update_endpoint(change, world, services)
@@ -132,11 +132,8 @@ def _create_branch(change: CreateBranch, world: World, services: Services) -> No
         source_id=world.branch(change.source).id,
         init_source=change.init,
         protected=change.protected,
-        expires_at=None,
         annotations=branch_annotations(change.environment, build=change.init),
-        min_cu=change.compute.min_cu,
-        max_cu=change.compute.max_cu,
-        suspend_timeout_seconds=change.compute.suspend_timeout_seconds,
+        compute=_size(change.compute),
     )
     world.set_branch(change.environment, branch)
 
@@ -160,9 +157,7 @@ def _update_endpoint(change: UpdateEndpoint, world: World, services: Services) -
     services.neon.update_endpoint(
         world.project.id,
         endpoint.id,
-        min_cu=change.compute.min_cu,
-        max_cu=change.compute.max_cu,
-        suspend_timeout_seconds=change.compute.suspend_timeout_seconds,
+        _size(change.compute),
     )
 
 
@@ -193,3 +188,7 @@ def _rebuild_database(change: RebuildDatabase, world: World, services: Services)
             return
         services.neon.delete_database(world.project.id, branch.id, change.database)
     services.neon.create_database(world.project.id, branch.id, change.database, change.owner)
+
+
+def _size(compute: Compute) -> EndpointSize:
+    return EndpointSize(compute.min_cu, compute.max_cu, compute.suspend_timeout_seconds)

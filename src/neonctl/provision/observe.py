@@ -18,10 +18,9 @@ from neonctl.plan.observed import (
     EnvironmentSnapshot,
     Observed,
     ProjectSnapshot,
-    SecretSnapshot,
 )
 from neonctl.postgres.inspect import read_cluster, read_database
-from neonctl.provision.parallel import by_key, run_all
+from neonctl.provision.parallel import by_key, pair
 from neonctl.provision.services import OwnerAccess, Services
 
 
@@ -32,11 +31,9 @@ def observe(desired: Desired, services: Services, *, selection: Sequence[str] | 
     addresses → the insides of every database.
     """
     names = with_sources(desired, selection)
-    neon_side, aws_side = run_all(
-        [
-            lambda: _observe_neon(desired, services, names),
-            lambda: _observe_aws(desired, services, names),
-        ]
+    neon_side, aws_side = pair(
+        lambda: _observe_neon(desired, services, names),
+        lambda: _observe_aws(desired, services, names),
     )
     project, branches, environments = neon_side
     merged = {
@@ -89,10 +86,8 @@ def _observe_neon(desired: Desired, services: Services, names: Sequence[str]) ->
     project = find_project(desired, services)
     if project is None:
         return None, (), {name: EnvironmentSnapshot() for name in names}
-    branches: tuple[BranchSnapshot, ...]
-    endpoints: tuple[EndpointSnapshot, ...]
-    branches, endpoints = run_all(  # pyright: ignore[reportAssignmentType]
-        [lambda: services.neon.list_branches(project.id), lambda: services.neon.list_endpoints(project.id)]
+    branches, endpoints = pair(
+        lambda: services.neon.list_branches(project.id), lambda: services.neon.list_endpoints(project.id)
     )
     environments = by_key(
         lambda name: observe_environment(
@@ -123,31 +118,21 @@ def observe_environment(
     if branch is None:
         return EnvironmentSnapshot()
     endpoint = next((each for each in endpoints if each.branch_id == branch.id and each.type == "read_write"), None)
-    roles, databases, access = run_all(
-        [
+    (roles, databases), access = pair(
+        lambda: pair(
             lambda: services.neon.list_roles(project.id, branch.id),
             lambda: services.neon.list_databases(project.id, branch.id),
-            lambda: owner_access(desired, services, project.id, branch.id) if endpoint else None,
-        ]
+        ),
+        lambda: owner_access(desired, services, project.id, branch.id) if endpoint else None,
     )
-    snapshot = EnvironmentSnapshot(
-        branch=branch,
-        endpoint=endpoint,
-        api_roles=_names(roles),
-        api_databases=dict(databases) if isinstance(databases, Mapping) else {},
-    )
-    if not isinstance(access, OwnerAccess):
+    snapshot = EnvironmentSnapshot(branch=branch, endpoint=endpoint, api_roles=roles, api_databases=databases)
+    if access is None:
         return snapshot
     return replace(
         snapshot,
         addresses=addresses_of(access, services),
-        cluster=observe_cluster(desired, services, access, snapshot.api_databases),
+        cluster=observe_cluster(desired, services, access, databases),
     )
-
-
-def _names(roles: object) -> frozenset[str]:
-    assert isinstance(roles, frozenset)
-    return frozenset(str(role) for role in roles)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
 def addresses_of(access: OwnerAccess, services: Services) -> Addresses:
@@ -163,7 +148,7 @@ def owner_access(desired: Desired, services: Services, project_id: str, branch_i
         return services.neon.connection(project_id, branch_id, database=database, role=role, pooled=pooled)
 
     try:
-        direct, pooled = run_all([lambda: target(pooled=False), lambda: target(pooled=True)])
+        direct, pooled = pair(lambda: target(pooled=False), lambda: target(pooled=True))
     except ServiceError as error:
         if error.code == "NEON_NOT_FOUND":
             return None
@@ -187,9 +172,7 @@ def observe_cluster(
         with services.connect_as_owner(access, name) as connection:
             return read_database(connection)
 
-    cluster, found = run_all([roles, lambda: by_key(database, inside)])
-    assert isinstance(cluster, ClusterSnapshot)
-    assert isinstance(found, Mapping)
+    cluster, found = pair(roles, lambda: by_key(database, inside))
     return replace(cluster, databases=found)
 
 
@@ -203,13 +186,9 @@ def _observe_aws(desired: Desired, services: Services, names: Sequence[str]) -> 
 def _observe_account(desired: Desired, services: Services, spec: EnvironmentSpec) -> EnvironmentSnapshot:
     access = services.aws(spec.aws)
     caller = access.caller()
-    secrets: Mapping[str, SecretSnapshot]
-    parameters: Mapping[str, str]
-    secrets, parameters = run_all(  # pyright: ignore[reportAssignmentType]
-        [
-            lambda: access.secrets().describe(secret_names(desired, spec)),
-            lambda: access.parameters().read(parameter_names(desired, spec)),
-        ]
+    secrets, parameters = pair(
+        lambda: access.secrets().describe(secret_names(desired, spec)),
+        lambda: access.parameters().read(parameter_names(desired, spec)),
     )
     return EnvironmentSnapshot(account_id=caller.account_id, secrets=secrets, parameters=parameters)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import TypeVar, cast
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
+First = TypeVar("First")
+Second = TypeVar("Second")
 
 
 def run_all(tasks: Sequence[Callable[[], Result]], *, width: int = 16) -> list[Result]:
@@ -35,6 +37,12 @@ def run_all(tasks: Sequence[Callable[[], Result]], *, width: int = 16) -> list[R
             first.add_note(f"at the same time: {other}")
         raise first
     return [future.result() for future in futures]
+
+
+def pair(first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:
+    """Two different pieces of work side by side."""
+    done: list[First | Second] = run_all([first, second])
+    return cast("First", done[0]), cast("Second", done[1])
 
 
 def for_each(function: Callable[[Item], Result], items: Iterable[Item], *, width: int = 16) -> list[Result]:

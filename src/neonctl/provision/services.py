@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from neonctl import __version__
 from neonctl.desired.model import AwsSpec
+from neonctl.errors import UsageError
 from neonctl.neon.client import NeonClient
 from neonctl.plan.observed import Address
 from neonctl.postgres.connect import Login, connect
@@ -17,10 +18,11 @@ from neonctl.settings import Settings
 from neonctl.vault.session import AwsAccess
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import psycopg
 
+    from psycopg.rows import TupleRow
+
+    from neonctl.desired.model import Desired
     from neonctl.neon.connection import ConnectionTarget
     from neonctl.secret import Secret
 
@@ -36,8 +38,11 @@ class OwnerAccess:
 class Services:
     """Neon, AWS and Postgres as one environment after another needs them."""
 
-    def __init__(self, settings: Settings, *, purpose: str, on_wait: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, desired: Desired, *, purpose: str, on_wait: Callable[[str], None] | None = None
+    ) -> None:
         self.settings = settings
+        self._desired = desired
         self.application_name = f"neonctl/{__version__} {purpose}"
         self._on_wait = on_wait
         self._aws: dict[tuple[str, str, str | None], AwsAccess] = {}
@@ -51,23 +56,47 @@ class Services:
 
     @property
     def neon(self) -> NeonClient:
-        """The Neon API. Raises ``ServiceError`` NEON_NO_CREDENTIALS when there is no key."""
+        """The Neon API. Raises ``UsageError`` NEON_NO_CREDENTIALS when there is no key."""
         with self._lock:
             if self._neon is None:
-                self._neon = NeonClient.from_settings(self.settings, on_wait=self._on_wait)
+                self._neon = NeonClient(
+                    api_host=self.settings.api_host,
+                    api_key=self._api_key(),
+                    org_id=self.settings.org_id,
+                    on_wait=self._on_wait,
+                )
             return self._neon
+
+    def _api_key(self) -> Secret:
+        if self.settings.api_key is not None:
+            return self.settings.api_key
+        name = self._desired.platform.neon.api_key_secret
+        if name is None:
+            raise UsageError(
+                "NEON_NO_CREDENTIALS",
+                "there is no Neon API key",
+                hint="set NEON_API_KEY, or neon.api_key_secret in platform.yaml; "
+                "or add --local to use the embedded platform, which needs no account",
+            )
+        default = next(spec for spec in self._desired.environments.values() if spec.branch.default)
+        return self._aws_of(default.aws).secrets().read_text(name)
 
     def aws(self, spec: AwsSpec) -> AwsAccess:
         """The AWS account of an environment; another account is refused at the first use."""
-        key = (spec.account_id, spec.region, spec.role_arn)
         with self._lock:
-            if key not in self._aws:
-                self._aws[key] = AwsAccess(
-                    self.settings, account_id=spec.account_id, region=spec.region, role_arn=spec.role_arn
-                )
-            return self._aws[key]
+            return self._aws_of(spec)
 
-    def connect_as_owner(self, access: OwnerAccess, database: str) -> AbstractContextManager[psycopg.Connection]:
+    def _aws_of(self, spec: AwsSpec) -> AwsAccess:
+        key = (spec.account_id, spec.region, spec.role_arn)
+        if key not in self._aws:
+            self._aws[key] = AwsAccess(
+                self.settings, account_id=spec.account_id, region=spec.region, role_arn=spec.role_arn
+            )
+        return self._aws[key]
+
+    def connect_as_owner(
+        self, access: OwnerAccess, database: str
+    ) -> AbstractContextManager[psycopg.Connection[TupleRow]]:
         """A direct connection of the owner role to any database of its branch."""
         target = access.direct
         return self.login(target.address, database, target.username, target.password)
@@ -81,7 +110,7 @@ class Services:
         *,
         pooled: bool = False,
         retry_auth: bool = False,
-    ) -> AbstractContextManager[psycopg.Connection]:
+    ) -> AbstractContextManager[psycopg.Connection[TupleRow]]:
         """A connection that verifies the server, closed at the end of the block."""
         login = Login(
             address=address,
@@ -97,7 +126,3 @@ class Services:
         """Close what was opened."""
         if self._neon is not None:
             self._neon.close()
-
-    def headers(self) -> Mapping[str, str]:
-        """Nothing secret: what the audit line says of the target."""
-        return {"api_host": self.settings.api_host}

@@ -68,7 +68,7 @@ def verify_environment(
         progress(Event(environment, f"{role_name(database, kind)}: {len(checks)} checks"))
         return checks
 
-    subjects = [
+    subjects: list[tuple[str, RoleKind]] = [
         (database, kind)
         for database, wanted in desired.platform.databases.items()
         if wanted.state == "present"

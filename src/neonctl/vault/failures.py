@@ -179,8 +179,6 @@ def _own_failure(action: str, target: str, error: Exception) -> AwsError:
         )
     if isinstance(error, foreign.ParamValidationError):
         message = f"{action} on {target}: the request is not valid; its values are not shown"
-        return AwsError(
-            "AWS_BAD_REQUEST", message, hint="check names, tags and key ids in the YAML", details=details
-        )
+        return AwsError("AWS_BAD_REQUEST", message, hint="check names, tags and key ids in the YAML", details=details)
     message = f"{action} on {target}: failed on this side of AWS ({reason})"
     return AwsError("AWS_FAILED", message, hint=_HINTS["AWS_FAILED"], details=details)

@@ -130,9 +130,7 @@ def make_credential(
     )
 
 
-def connection_digest(
-    addresses: Addresses, *, pooled: bool, username: str, dbname: str, ca_file: Path | None
-) -> str:
+def connection_digest(addresses: Addresses, *, pooled: bool, username: str, dbname: str, ca_file: Path | None) -> str:
     """Return 16 hex digits over every field that is no secret, for the tag ``DIGEST_TAG``.
 
     Planning compares it with the tag and so sees stale hosts without reading a value (product.md 4).

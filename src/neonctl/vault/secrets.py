@@ -52,9 +52,7 @@ class SecretStore:
             return {}
         with ThreadPoolExecutor(max_workers=min(PARALLEL, len(wanted))) as pool:
             answers = tuple(pool.map(self._describe, wanted))
-        return {
-            name: snapshot(answer) for name, answer in zip(wanted, answers, strict=True) if answer is not None
-        }
+        return {name: snapshot(answer) for name, answer in zip(wanted, answers, strict=True) if answer is not None}
 
     def list(self, prefix: str) -> Iterator[SecretMetadata]:
         """Yield every secret below a prefix, those scheduled for deletion included, page by page."""
@@ -75,9 +73,7 @@ class SecretStore:
 
     # --- values ---------------------------------------------------------------------------------------------
 
-    def read(
-        self, name: str, *, version_id: str | None = None, stage: str = CURRENT
-    ) -> tuple[str, Credential]:
+    def read(self, name: str, *, version_id: str | None = None, stage: str = CURRENT) -> tuple[str, Credential]:
         """Return a version's id and its credential: the one named, else the one that carries ``stage``.
 
         Raises ``ServiceError`` ``SECRET_MALFORMED`` when it holds something else.
@@ -191,9 +187,7 @@ class SecretStore:
     def delete(self, name: str, *, recovery_days: int | None) -> None:
         """Schedule deletion after 7 to 30 days, or delete at once (None). Done already is success."""
         how: dict[str, Any] = (
-            {"ForceDeleteWithoutRecovery": True}
-            if recovery_days is None
-            else {"RecoveryWindowInDays": recovery_days}
+            {"ForceDeleteWithoutRecovery": True} if recovery_days is None else {"RecoveryWindowInDays": recovery_days}
         )
         try:
             call("secretsmanager:DeleteSecret", name, self._client.delete_secret, SecretId=name, **how)
@@ -277,9 +271,7 @@ class SecretStore:
     def _value(self, name: str, *, version_id: str | None, stage: str) -> tuple[str, Secret]:
         # Never without one of the two: what "the value" is then is AWS's choice, not ours.
         which: dict[str, Any] = {"VersionStage": stage} if version_id is None else {"VersionId": version_id}
-        answer = call(
-            "secretsmanager:GetSecretValue", name, self._client.get_secret_value, SecretId=name, **which
-        )
+        answer = call("secretsmanager:GetSecretValue", name, self._client.get_secret_value, SecretId=name, **which)
         return answer["VersionId"], Secret(answer.get("SecretString", ""))
 
     def _versions(self, name: str) -> Mapping[str, Sequence[str]]:

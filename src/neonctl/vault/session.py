@@ -42,12 +42,10 @@ class AwsAccess:
     to, so that it can never reach the real AWS.
     """
 
-    def __init__(
-        self, settings: Settings, *, account_id: str, region: str, role_arn: str | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, *, account_id: str, region: str, role_arn: str | None = None) -> None:
         self._settings = settings
         self._account_id = account_id
-        self._region = settings.aws_region or region
+        self._region = region
         self._role_arn = role_arn
         self._lock = RLock()  # boto3 sessions, unlike clients, are not safe to share
         self._opened: boto3.Session | None = None
@@ -122,9 +120,7 @@ class AwsAccess:
         import boto3
 
         sts: Any = self._client(session, "sts")
-        answer = call(
-            "sts:AssumeRole", role_arn, sts.assume_role, RoleArn=role_arn, RoleSessionName=ROLE_SESSION_NAME
-        )
+        answer = call("sts:AssumeRole", role_arn, sts.assume_role, RoleArn=role_arn, RoleSessionName=ROLE_SESSION_NAME)
         given = answer["Credentials"]
         return boto3.Session(
             aws_access_key_id=given["AccessKeyId"],
