@@ -36,6 +36,7 @@ def test_what_is_written_is_read_back(wanted: frozenset[Grant]) -> None:
     assert parse(lines) == wanted
     assert parse("".join(f"{line}\n" for line in lines).split("\n")) == wanted
     assert render(parse(lines)) == lines
+    assert list(lines) == sorted(lines)
 
 
 def test_one_line_per_object_and_grantee() -> None:

@@ -12,7 +12,6 @@ import pytest
 import trustme
 from psycopg import sql
 from psycopg.rows import TupleRow
-from tls_proxy import tls_proxy
 
 from neonctl.errors import NeonctlError
 from neonctl.plan.observed import Address, CredentialMark
@@ -22,6 +21,7 @@ from neonctl.postgres.probe import try_statement
 from neonctl.postgres.roles import set_password
 from neonctl.secret import Secret
 from postgres_server import PostgresServer
+from tls_proxy import tls_proxy
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -33,9 +33,7 @@ class Endpoint:
     context: ssl.SSLContext
     ca_file: Path
 
-    def login(
-        self, port: int, *, password: str = CANARY, user: str = "bank_app_user"
-    ) -> Login:
+    def login(self, port: int, *, password: str = CANARY, user: str = "bank_app_user") -> Login:
         return Login(Address("127.0.0.1", port), "postgres", user, Secret(password), self.ca_file)
 
 

@@ -48,8 +48,8 @@ def change_grants(
     with transaction(conn, doing):
         before = read_database(conn).grants
         lowered = frozenset(each for each in taken if _bare(each) in given)
-        lost = {_key(each) for each in taken}
-        kept = frozenset(each for each in before if _key(each) not in lost)
+        lost, touched = {_key(each) for each in taken}, {_place(each) for each in taken}
+        kept = frozenset(each for each in before if _place(each) in touched and _key(each) not in lost)
         first = [*revoke_option_statements(lowered), *revoke_statements(taken - lowered)]
         run(conn, [*first, *grant_statements(given)], doing=doing)
         now = read_database(conn).grants
@@ -121,6 +121,11 @@ def _cut_off(options: frozenset[Grant]) -> list[sql.Composed]:
 
 def _key(grant: Grant) -> Key:
     return grant.kind, grant.object, grant.grantee, grant.privilege
+
+
+def _place(grant: Grant) -> tuple[str, str]:
+    """The object, for a column its table: their privileges come and go together."""
+    return ("table", split_column(grant.object)[0]) if grant.kind == "column" else (grant.kind, grant.object)
 
 
 def _bare(grant: Grant) -> Grant:
