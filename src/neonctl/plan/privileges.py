@@ -36,10 +36,11 @@ def render(grants: Iterable[Grant]) -> tuple[str, ...]:
         if grant.kind in KINDS:
             held = privileges[grant.kind, grant.object, grant.grantee]
             held[grant.privilege] = held.get(grant.privilege, False) or grant.grantable
-    return tuple(
-        f"{kind} {name} {_quoted(grantee)} {' '.join(p + '*' * held[p] for p in sorted(held))}"
-        for (kind, name, grantee), held in sorted(privileges.items())
+    lines = (
+        f"{kind} {name} {_quoted(grantee)} {' '.join(right + '*' * held[right] for right in sorted(held))}"
+        for (kind, name, grantee), held in privileges.items()
     )
+    return tuple(sorted(lines))
 
 
 def parse(lines: Iterable[str]) -> frozenset[Grant]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
+from dataclasses import replace
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import TupleRow
 
 from neonctl.errors import ServiceError
@@ -43,42 +45,33 @@ def change_grants(
     if not taken:
         run(conn, grant_statements(given), doing=doing)
         return
-    lowered = frozenset(each for each in taken if _bare(each) in given)
     with transaction(conn, doing):
         before = read_database(conn).grants
-        kept = frozenset(each for each in before if _key(each) not in {_key(lost) for lost in taken})
-        run(
-            conn,
-            [
-                *revoke_option_statements(lowered),
-                *revoke_statements(taken - lowered),
-                *grant_statements(given),
-            ],
-            doing=doing,
-        )
+        lowered = frozenset(each for each in taken if _bare(each) in given)
+        lost, touched = {_key(each) for each in taken}, {_place(each) for each in taken}
+        kept = frozenset(each for each in before if _place(each) in touched and _key(each) not in lost)
+        first = [*revoke_option_statements(lowered), *revoke_statements(taken - lowered)]
+        run(conn, [*first, *grant_statements(given)], doing=doing)
         now = read_database(conn).grants
         survivors = _survivors(now, taken, lowered)
-        missing = kept - now
-        if not survivors and not missing:
+        if not survivors and kept <= now:
             return
-        run(
-            conn,
-            [
-                *revoke_option_statements(_sources(now, survivors)),
-                *revoke_statements(survivors - lowered),
-                *grant_statements(given | kept),
-            ],
-            doing=doing,
-        )
-        left = _survivors(read_database(conn).grants, taken, lowered) if survivors else frozenset[Grant]()
-        if left:
-            first = min(left)
-            raise ServiceError(
-                "POSTGRES_REFUSED",
-                f"{doing}: {first.grantee} keeps {first.privilege} on {first.kind} {first.object}: not ours to revoke",
-                hint="let the object's owner revoke it, or give the object to the migrate_user role",
-                details={"count": len(left)},
-            )
+        second = _cut_off(_options_behind(before | now, survivors))
+        run(conn, [*second, *grant_statements(given | kept)], doing=doing)
+        if survivors:
+            _refuse_what_is_left(_survivors(read_database(conn).grants, taken, lowered), doing)
+
+
+def _refuse_what_is_left(left: frozenset[Grant], doing: str) -> None:
+    if not left:
+        return
+    example = min(left)
+    raise ServiceError(
+        "POSTGRES_REFUSED",
+        f"{doing}: {example.grantee} keeps {example.privilege} on {example.kind} {example.object}, not ours to revoke",
+        hint="let whoever granted it revoke it, or give the object to the migrate_user role",
+        details={"count": len(left)},
+    )
 
 
 def _settle(given: Set[Grant], taken: Set[Grant]) -> tuple[frozenset[Grant], frozenset[Grant]]:
@@ -96,15 +89,43 @@ def _survivors(now: Set[Grant], taken: Set[Grant], lowered: Set[Grant]) -> froze
     return frozenset(each for each in now if _key(each) in whole or each in lowered)
 
 
-def _sources(now: Set[Grant], survivors: Set[Grant]) -> frozenset[Grant]:
-    """The grant options by which somebody else may have granted ``survivors``."""
-    wanted = {(each.kind, each.object, each.privilege) for each in survivors}
-    wanted |= {("table", split_column(name)[0], privilege) for kind, name, privilege in wanted if kind == "column"}
-    return frozenset(each for each in now if each.grantable and (each.kind, each.object, each.privilege) in wanted)
+def _options_behind(known: Set[Grant], survivors: Set[Grant]) -> frozenset[Grant]:
+    """The grant options by which somebody else may have granted ``survivors``, told for the very object.
+
+    An option on a table is good for granting its columns.
+    """
+    found: set[Grant] = set()
+    options = [each for each in known if each.grantable]
+    for lost in survivors:
+        table = split_column(lost.object)[0] if lost.kind == "column" else ""
+        found |= {
+            replace(lost, grantee=each.grantee, grantable=True)
+            for each in options
+            if each.privilege == lost.privilege
+            and (each.kind, each.object) in ((lost.kind, lost.object), ("table", table))
+        }
+    return frozenset(found)
+
+
+def _cut_off(options: frozenset[Grant]) -> list[sql.Composed]:
+    """Take the options away with everything granted by them. A column's privilege that was granted by an option on
+    the table hangs on nothing in the column's own acl, so the option is given there first: then it can be taken.
+    """
+    columns = frozenset(each for each in options if each.kind == "column")
+    return [
+        *grant_statements(columns),
+        *revoke_statements(columns),
+        *revoke_option_statements(options - columns),
+    ]
 
 
 def _key(grant: Grant) -> Key:
     return grant.kind, grant.object, grant.grantee, grant.privilege
+
+
+def _place(grant: Grant) -> tuple[str, str]:
+    """The object, for a column its table: their privileges come and go together."""
+    return ("table", split_column(grant.object)[0]) if grant.kind == "column" else (grant.kind, grant.object)
 
 
 def _bare(grant: Grant) -> Grant:
