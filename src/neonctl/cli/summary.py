@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from neonctl.cli.table import table
+from neonctl.plan.observed import ClusterSnapshot
+
 if TYPE_CHECKING:
     from neonctl.desired.model import Desired
     from neonctl.plan.observed import EnvironmentSnapshot, Observed
@@ -26,7 +29,7 @@ def platform_document(desired: Desired, observed: Observed) -> dict[str, object]
 def _environment(name: str, snapshot: EnvironmentSnapshot, desired: Desired) -> dict[str, object]:
     branch, cluster = snapshot.branch, snapshot.cluster
     assert branch is not None
-    databases = cluster.databases if cluster else {}
+    databases = (cluster or ClusterSnapshot()).databases
     return {
         "name": name,
         "branch": branch.name,
@@ -58,21 +61,18 @@ def platform_text(desired: Desired, observed: Observed, *, local: bool) -> str:
     project = observed.project
     assert project is not None
     lines = [f"Project {project.name} ({project.id}), {project.region}, Postgres {project.postgres_version}", ""]
-    rows = [("environment", "branch", "direct", "pooled", "databases", "tables", "secrets")]
+    rows: list[tuple[str, ...]] = [("environment", "branch", "direct", "pooled", "databases", "tables", "secrets")]
     for name, snapshot in observed.environments.items():
         if snapshot.branch is not None:
             rows.append(_row(name, snapshot, desired))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines += [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+    lines += [f"  {line}" for line in table(rows[0], rows[1:]).splitlines()]
     return "\n".join([*lines, "", *_next_steps(desired, local=local)])
 
 
 def _row(name: str, snapshot: EnvironmentSnapshot, desired: Desired) -> tuple[str, ...]:
     branch, addresses = snapshot.branch, snapshot.addresses
     assert branch is not None
-    databases = snapshot.cluster.databases if snapshot.cluster else {}
+    databases = (snapshot.cluster or ClusterSnapshot()).databases
     marks = [word for word, on in (("default", branch.default), ("protected", branch.protected)) if on]
     tables = sum(len(_own_tables(database, found.tables, desired)) for database, found in databases.items())
     return (

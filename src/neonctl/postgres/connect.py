@@ -33,6 +33,7 @@ class Login:
     password: Secret = field(repr=False)
     ca_file: Path | None = None
     pooled: bool = False
+    replication: bool = False  # a walsender bound to the database, as CDC opens it
 
     def __str__(self) -> str:
         return f"{self.username} to {self.dbname} at {self.address}"
@@ -82,6 +83,7 @@ def _attempt(
             tcp_user_timeout=30_000,
             application_name=application_name[:_NAME_LENGTH],
             autocommit=autocommit,
+            replication="database" if login.replication else None,
             prepare_threshold=None if login.pooled else 5,
         )
     except psycopg.Error as error:

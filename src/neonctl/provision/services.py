@@ -19,7 +19,6 @@ from neonctl.vault.session import AwsAccess
 
 if TYPE_CHECKING:
     import psycopg
-
     from psycopg.rows import TupleRow
 
     from neonctl.desired.model import Desired
@@ -109,6 +108,7 @@ class Services:
         password: Secret,
         *,
         pooled: bool = False,
+        replication: bool = False,
         retry_auth: bool = False,
     ) -> AbstractContextManager[psycopg.Connection[TupleRow]]:
         """A connection that verifies the server, closed at the end of the block."""
@@ -119,6 +119,7 @@ class Services:
             password=password,
             ca_file=self.settings.ca_file,
             pooled=pooled,
+            replication=replication,
         )
         return closing(connect(login, application_name=self.application_name, retry_auth=retry_auth))
 

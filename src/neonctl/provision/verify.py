@@ -11,23 +11,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import psycopg
 from psycopg import sql
 
 from neonctl.desired.model import Desired, EnvironmentSpec, RoleKind, role_name, secret_name
 from neonctl.errors import NeonctlError
 from neonctl.plan.diff_database import wanted_object_grants
 from neonctl.plan.observed import Address, EnvironmentSnapshot, Grant
+from neonctl.postgres.probe import try_statement
 from neonctl.provision.parallel import for_each
 from neonctl.provision.progress import Event, Progress
 
 if TYPE_CHECKING:
+    import psycopg
     from psycopg.rows import TupleRow
 
     from neonctl.provision.services import Services
     from neonctl.vault.payload import Credential
 
 Outcome = Literal["allowed", "denied", "failed"]
+_Statement = sql.SQL | sql.Composed
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def _verify_role(
 
 def _probes(
     subject: _Subject, snapshot: EnvironmentSnapshot, desired: Desired
-) -> Iterator[tuple[str, Outcome, sql.Composable]]:
+) -> Iterator[tuple[str, Outcome, _Statement]]:
     """What to try inside the role's own database."""
     role = role_name(subject.database, subject.kind)
     inside = snapshot.cluster.databases.get(subject.database) if snapshot.cluster else None
@@ -169,7 +171,7 @@ def _has(grants: frozenset[Grant], role: str, table: str, privilege: str) -> boo
     )
 
 
-def _table_statements(schema: str, name: str) -> Sequence[tuple[str, sql.Composable]]:
+def _table_statements(schema: str, name: str) -> Sequence[tuple[str, _Statement]]:
     """One statement per privilege. SELECT asks for every column, so that a hidden one shows."""
     table = sql.Identifier(schema, name)
     literal = sql.Literal(table.as_string(None))
@@ -187,19 +189,13 @@ def _assert_true(condition: sql.Composable) -> sql.Composed:
     return sql.SQL("SELECT CASE WHEN {} THEN 1 ELSE 1 / 0 END").format(condition)
 
 
-def _try(connection: psycopg.Connection[TupleRow], statement: sql.Composable) -> tuple[Outcome, str]:
+def _try(connection: psycopg.Connection[TupleRow], statement: _Statement) -> tuple[Outcome, str]:
     """Run one probe in a read-only transaction that is rolled back."""
-    try:
-        with connection.transaction(force_rollback=True):
-            connection.execute("SET TRANSACTION READ ONLY")
-            connection.execute(statement)
-    except psycopg.errors.InsufficientPrivilege:
-        return "denied", ""
-    except psycopg.errors.DivisionByZero:  # `_assert_true` found that the catalogue does not give it
-        return "denied", ""
-    except psycopg.Error as error:
-        return "failed", str(error.diag.message_primary or type(error).__name__)
-    return "allowed", ""
+    found = try_statement(connection, statement, read_only=True)
+    if found.verdict == "error":
+        # 22012, division by zero: ``_assert_true`` found that the catalogue does not give it.
+        return ("denied", "") if found.sqlstate == "22012" else ("failed", found.message)
+    return found.verdict, ""
 
 
 def _other_database(subject: _Subject, desired: Desired, services: Services, *, check_environment: str) -> Check:
@@ -226,12 +222,17 @@ def _replication(subject: _Subject, spec: EnvironmentSpec, services: Services) -
     """Only readonly, and only where the environment says so, may open a replication connection (CDC)."""
     credential = subject.credential
     expected: Outcome = "allowed" if spec.cdc and subject.kind == "readonly" else "denied"
-    found, message = services.try_replication(
-        Address(credential.direct_host, credential.direct_port),
-        subject.database,
-        credential.username,
-        credential.password,
-    )
+    address = Address(credential.direct_host, credential.direct_port)
+    found: Outcome = "allowed"
+    message = ""
+    try:
+        with services.login(
+            address, subject.database, credential.username, credential.password, replication=True
+        ) as connection:
+            connection.execute("IDENTIFY_SYSTEM")
+    except NeonctlError as error:
+        found = "denied" if error.code == "POSTGRES_REFUSED" else "failed"
+        message = "" if found == "denied" else error.message
     return Check(
         subject.environment, subject.database, credential.username, "replication connection", expected, found, message
     )
