@@ -152,7 +152,7 @@ def _which(session: Session, env: str, database: str, role: str) -> tuple[Desire
             hint=f"declared are: {', '.join(desired.platform.databases)}",
         )
     short = role.removeprefix(f"{database}_")
-    kind = next((each for each in spec.roles if each == short), None)
+    kind: RoleKind | None = next((each for each in spec.roles if each == short), None)
     if kind is None:
         raise UsageError(
             "UNKNOWN_ROLE", f"database {database} has no role {role}", hint=f"declared are: {', '.join(spec.roles)}"

@@ -31,7 +31,8 @@ _AUTH_TEXT = re.compile(
     r"|is not permitted to log in|no pg_hba\.conf entry|authentication method",
 )
 _REFUSED_TEXT = re.compile(
-    r"database \".*\" does not exist|permission denied for database|permission denied to start WAL sender|endpoint .*(not be found|is disabled)"
+    r"database \".*\" does not exist|permission denied (for database|to start WAL sender)"
+    r"|endpoint .*(not be found|is disabled)"
     r"|exceeded the .* quota"
 )
 _BUSY_TEXT = re.compile(r"too many clients|remaining connection slots|too many connections for")
