@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from neonctl.local.aws.faults import FaultDecision, FaultError
-from neonctl.local.faults import Faults
-from neonctl.local.journal import Journal
 
 if TYPE_CHECKING:
     from aiohttp import web
+
+    from neonctl.local.faults import Faults
+    from neonctl.local.journal import Journal
 
 _ERRORS: Final[dict[int, FaultError]] = {
     423: "throttled",

@@ -17,12 +17,11 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
@@ -45,6 +44,9 @@ from neonctl.local.faults import Faults
 from neonctl.local.journal import Journal
 from neonctl.local.layout import Layout
 from neonctl.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 log = logging.getLogger("neonctl.local")
 AWS_ACCOUNT_ID: Final = "000000000000"
@@ -116,7 +118,11 @@ def _sockets(layout: Layout) -> tuple[socket.socket, socket.socket]:
 async def _served(app: web.Application, opened: socket.socket) -> AsyncGenerator[str]:
     """Serve on the socket; gives the base URL."""
     runner = web.AppRunner(
-        app, access_log_class=_AccessLogger, access_log=log, shutdown_timeout=_SHUTDOWN_S, handle_signals=False
+        app,
+        access_log_class=_AccessLogger,
+        access_log=log,
+        shutdown_timeout=_SHUTDOWN_S,
+        handle_signals=False,
     )
     await runner.setup()
     try:
@@ -225,7 +231,7 @@ def main() -> int:
         finally:
             os.close(descriptor)
     except NeonctlError as error:
-        log.error("%s: %s", error.code, error.message)
+        log.error("%s: %s", error.code, error.message)  # noqa: TRY400 - one line for people
         return error.exit_code
     return 0
 

@@ -1,4 +1,4 @@
-"""Faults on demand: slow, locked, rate-limited, failing or cut-off answers, and slow or failing operations.
+"""Faults on demand: slow, locked, rate-limited, failing or cut-off answers; slow or failing operations.
 
 A rule says what it matches, when it strikes and what it does. Whether it strikes depends only on the rule, its
 seed and how many matching calls came before, so a run can be repeated. Rules and counters survive a restart.
@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from neonctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 _TARGETS: Final = ("neon", "aws", "operation")
 _STATUSES: Final = (423, 429, 500, 503)
@@ -54,7 +56,7 @@ class Rule:
     def matches(self, target: str, facts: Mapping[str, str]) -> bool:
         """Whether a call of this kind, described by ``facts``, is meant."""
         return self.target == target and all(
-            re.search(cast(str, getattr(self, name)), value, re.IGNORECASE) for name, value in facts.items()
+            re.search(cast("str", getattr(self, name)), value, re.IGNORECASE) for name, value in facts.items()
         )
 
     def next(self) -> tuple[bool, Rule]:

@@ -1,4 +1,4 @@
-"""Start, find, stop and reset the embedded platform. Synchronous and light: this is what the terminal imports.
+"""Start, find, stop and reset the embedded platform. Synchronous and light: the terminal imports this.
 
 The daemon holds a lock on its data directory as long as it lives, so a process id is never trusted alone.
 """
@@ -12,14 +12,16 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from neonctl.errors import NeonctlError, RetryableError, ServiceError
 from neonctl.local.clusters.orphans import stop_orphans
 from neonctl.local.layout import Layout
 from neonctl.local.state import Platform, answers, read_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
 
 _START_S: Final = 90.0
 _STOP_S: Final = 30.0
@@ -55,13 +57,15 @@ def ensure_running(data_dir: Path, *, progress: Callable[[str], None]) -> Platfo
 
 
 @contextlib.contextmanager
-def _start_lock(layout: Layout, deadline: float, progress: Callable[[str], None]) -> Iterator[None]:
+def _start_lock(layout: Layout, deadline: float, progress: Callable[[str], None]) -> Generator[None]:
     descriptor = os.open(layout.start_lock, os.O_CREAT | os.O_RDWR, 0o600)
     told = False
     try:
         while not _try_lock(descriptor):
             if time.monotonic() > deadline:
-                raise RetryableError("LOCAL_BUSY", "another neonctl has been starting the platform for too long")
+                raise RetryableError(
+                    "LOCAL_BUSY", "another neonctl has been starting the platform for too long"
+                )
             if not told:
                 progress("another neonctl is starting the local platform; waiting")
                 told = True
@@ -115,7 +119,9 @@ def _ended(pid: int) -> bool:
 
 
 def _start_failed(layout: Layout, what: str) -> ServiceError:
-    tail = layout.log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:] if layout.log.exists() else []
+    tail = (
+        layout.log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:] if layout.log.exists() else []
+    )
     return ServiceError(
         "LOCAL_START_FAILED",
         f"the local platform did not start: {what}",

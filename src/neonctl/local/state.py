@@ -6,12 +6,14 @@ import http.client
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from neonctl.errors import ServiceError, UsageError
-from neonctl.local.layout import Layout
 from neonctl.secret import Secret
+
+if TYPE_CHECKING:
+    from neonctl.local.layout import Layout
 
 _HEALTH_S: Final = 3.0
 _REQUEST_S: Final = 30.0
@@ -127,7 +129,9 @@ def _ask(platform: Platform, method: str, path: str, body: object = None) -> dic
     if status == http.HTTPStatus.BAD_REQUEST:
         raise UsageError("FAULT_RULE", str(document.get("message")))
     if status != http.HTTPStatus.OK:
-        raise ServiceError("LOCAL_REFUSED", f"the local platform answered {status}: {document.get('message')}")
+        raise ServiceError(
+            "LOCAL_REFUSED", f"the local platform answered {status}: {document.get('message')}"
+        )
     return document
 
 

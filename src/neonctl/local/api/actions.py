@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from neonctl.local.api import postgres
 from neonctl.local.api.clock import now
-from neonctl.local.api.clusters import Clusters
-from neonctl.local.api.rows import Branch, Database, Endpoint, Operation, Project, Role
-from neonctl.local.api.store import Store
 from neonctl.local.api.undo import take_back
+
+if TYPE_CHECKING:
+    from neonctl.local.api.clusters import Clusters
+    from neonctl.local.api.rows import Branch, Database, Endpoint, Operation, Project, Role
+    from neonctl.local.api.store import Store
 
 
 class ClusterActions:
-    """``run`` may be called again after a kill at any point; ``complete`` is part of the finishing transaction."""
+    """``run`` may be called again after a kill; ``complete`` is part of the finishing transaction."""
 
     def __init__(self, store: Store, clusters: Clusters) -> None:
         self._store = store
@@ -49,7 +51,7 @@ class ClusterActions:
                 await self._change_contents(operation)
 
     async def _change_contents(self, operation: Operation) -> None:
-        branch, name = self._branch(operation), cast(str, operation.payload["name"])
+        branch, name = self._branch(operation), cast("str", operation.payload["name"])
         match operation.kind:
             case "create_role" | "reset_password":
                 await self._put_role(self._role(branch, name), reset=operation.kind == "reset_password")
@@ -79,7 +81,9 @@ class ClusterActions:
             case "suspend":
                 store.endpoints.put(replace(self._endpoint(operation), suspended_at=at))
             case "delete_role":
-                store.roles.delete("branch_id = ? AND name = ?", (operation.branch_id, operation.payload["name"]))
+                store.roles.delete(
+                    "branch_id = ? AND name = ?", (operation.branch_id, operation.payload["name"])
+                )
             case "delete_database":
                 store.databases.delete(
                     "branch_id = ? AND name = ?", (operation.branch_id, operation.payload["name"])
@@ -104,7 +108,7 @@ class ClusterActions:
             await self._clusters.give_own_passwords(branch.id)
 
     async def _reset_branch(self, branch: Branch) -> None:
-        source_id = cast(str, branch.source_id)
+        source_id = cast("str", branch.source_id)
         await self._engine.reset_branch(branch.id, source=source_id)
         if branch.fresh_passwords:
             await self._clusters.give_own_passwords(branch.id)

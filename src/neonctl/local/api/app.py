@@ -8,7 +8,7 @@ import json
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
@@ -18,8 +18,10 @@ from neonctl.local.api.local_routes import Controls
 from neonctl.local.api.routes import ROUTES, Route
 from neonctl.local.api.validation import ID_PATTERN
 from neonctl.local.faults import Fault, Faults
-from neonctl.local.journal import Journal
-from neonctl.secret import Secret
+
+if TYPE_CHECKING:
+    from neonctl.local.journal import Journal
+    from neonctl.secret import Secret
 
 log = logging.getLogger(__name__)
 BASE_PATH: Final = "/api/v2"

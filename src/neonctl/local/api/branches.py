@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neonctl.local.api import documents
 from neonctl.local.api.branching import (
@@ -18,13 +17,17 @@ from neonctl.local.api.branching import (
 from neonctl.local.api.clock import now
 from neonctl.local.api.computes import check_endpoint_types, new_endpoint, start_step
 from neonctl.local.api.context import GONE, Api, Call, Change, Reply
-from neonctl.local.api.documents import Document
 from neonctl.local.api.failures import bad_request, unprocessable
 from neonctl.local.api.ids import new_password
-from neonctl.local.api.rows import Branch, Endpoint, Project
 from neonctl.local.api.schedule import Step
 from neonctl.local.api.uris import connection_details
 from neonctl.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from neonctl.local.api.documents import Document
+    from neonctl.local.api.rows import Branch, Endpoint, Project
 
 
 async def list_branches(api: Api, call: Call) -> Reply:
@@ -72,7 +75,7 @@ async def show_branch(api: Api, call: Call) -> Reply:
 
 
 async def create_branch(api: Api, call: Call) -> Reply:
-    """A child with the parent's data, roles and passwords, or a root branch with a schema only (facts.md 3)."""
+    """A child with the parent's data, roles and passwords, or a root branch with a schema (facts.md 3)."""
     project, wanted = api.project(call), call.body.get("branch", {})
     parent_id = wanted.get("parent_id")
     parent = api.branch(project, parent_id) if parent_id else api.default_branch(project)
@@ -101,7 +104,9 @@ async def create_branch(api: Api, call: Call) -> Reply:
     )
 
 
-def _write_branch(api: Api, change: Change, branch: Branch, parent: Branch, endpoints: list[Endpoint]) -> None:
+def _write_branch(
+    api: Api, change: Change, branch: Branch, parent: Branch, endpoints: list[Endpoint]
+) -> None:
     store = api.store
     store.branches.put(branch)
     store.copy_contents(parent.id, branch.id)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from neonctl.local.api.clock import now
-from neonctl.local.api.context import Api, Change
 from neonctl.local.api.failures import ApiError, bad_request, unprocessable
 from neonctl.local.api.ids import new_id
 from neonctl.local.api.rows import Branch, Project
 from neonctl.local.api.schedule import Step
-from neonctl.local.api.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from neonctl.local.api.context import Api, Change
+    from neonctl.local.api.store import Store
 
 _MAX_EXPIRY: Final = timedelta(days=30)
 _INIT_SOURCES: Final = ("parent-data", "schema-only")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 from neonctl.local.api import postgres
 from neonctl.local.api.capacity import MAX_CLIENT_CONNECTIONS, idle_seconds, max_connections, pool_size
 from neonctl.local.api.clock import now
 from neonctl.local.api.ids import new_password
 from neonctl.local.api.rows import Branch, Database, Endpoint, Project, Role, SeenPassword
-from neonctl.local.api.store import Store
 from neonctl.local.engine import ComputeConfig, Engine
 from neonctl.local.engine import SeenPassword as EngineSeenPassword
 from neonctl.secret import Secret
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from neonctl.local.api.store import Store
 
 _SEEN_KEPT = 5
 
@@ -69,7 +73,8 @@ class Clusters:
             number = store.seen.next("seq")
             store.seen.put(SeenPassword(seen.branch_id, number, seen.role, seen.password))
             kept = store.seen.select(
-                "branch_id = ? AND role = ? ORDER BY seq DESC LIMIT ?", (seen.branch_id, seen.role, _SEEN_KEPT)
+                "branch_id = ? AND role = ? ORDER BY seq DESC LIMIT ?",
+                (seen.branch_id, seen.role, _SEEN_KEPT),
             )
             store.seen.delete(
                 "branch_id = ? AND role = ? AND seq < ?", (seen.branch_id, seen.role, kept[-1].seq)
@@ -114,9 +119,7 @@ class Clusters:
     async def current_password(self, role: Role) -> Secret | None:
         """The role's password. SQL may have changed it: then the catalogue's verifier decides."""
         store = self._store
-        seen = store.seen.select(
-            "branch_id = ? AND role = ? ORDER BY seq DESC", (role.branch_id, role.name)
-        )
+        seen = store.seen.select("branch_id = ? AND role = ? ORDER BY seq DESC", (role.branch_id, role.name))
         if not seen:
             return role.password
         candidates = [item.password for item in seen] + ([role.password] if role.password else [])

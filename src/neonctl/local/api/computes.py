@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neonctl.local.api.capacity import check_size, check_suspend_timeout
 from neonctl.local.api.clock import now
@@ -11,6 +10,9 @@ from neonctl.local.api.failures import unprocessable
 from neonctl.local.api.ids import new_id
 from neonctl.local.api.rows import Branch, Endpoint, Project
 from neonctl.local.api.schedule import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEFAULT_MIN_CU = 0.25
 DEFAULT_MAX_CU = 2.0
@@ -46,12 +48,17 @@ def new_endpoint(project: Project, branch_id: str, wanted: Mapping[str, Any]) ->
 
 def kept_settings(wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Endpoint settings; the pooler's are not the user's to choose (facts.md 4)."""
-    return {"pg_settings": {}, **{name: value for name, value in wanted.items() if name != "pgbouncer_settings"}}
+    return {
+        "pg_settings": {},
+        **{name: value for name, value in wanted.items() if name != "pgbouncer_settings"},
+    }
 
 
 def default_endpoint_settings(wanted: Mapping[str, Any]) -> dict[str, Any]:
     """A project's defaults for its endpoints, filled up and checked."""
-    min_cu = wanted.get("autoscaling_limit_min_cu", min(DEFAULT_MIN_CU, wanted.get("autoscaling_limit_max_cu", 1)))
+    min_cu = wanted.get(
+        "autoscaling_limit_min_cu", min(DEFAULT_MIN_CU, wanted.get("autoscaling_limit_max_cu", 1))
+    )
     filled = {
         "autoscaling_limit_min_cu": min_cu,
         "autoscaling_limit_max_cu": wanted.get("autoscaling_limit_max_cu", max(DEFAULT_MAX_CU, min_cu)),

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neonctl.local.api import documents
-from neonctl.local.api.clusters import Clusters
-from neonctl.local.api.documents import Document
 from neonctl.local.api.failures import locked, not_found
-from neonctl.local.api.limits import LimitsFile
 from neonctl.local.api.rows import Branch, Endpoint, Operation, Project
 from neonctl.local.api.schedule import Step, write_down
-from neonctl.local.api.store import Store
-from neonctl.local.api.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+    from pathlib import Path
+
+    from neonctl.local.api.clusters import Clusters
+    from neonctl.local.api.documents import Document
+    from neonctl.local.api.limits import LimitsFile
+    from neonctl.local.api.store import Store
+    from neonctl.local.api.worker import Worker
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,8 @@ class Api:
         return await self.clusters.expose(row, project)
 
     @contextmanager
-    def change(self, project_id: str) -> Iterator[Change]:
-        """One transaction: what the body writes to the store, and the operations it adds; then wake the worker."""
+    def change(self, project_id: str) -> Generator[Change]:
+        """One transaction: what the body writes, and the operations it adds; then the worker is woken."""
         change = Change()
         with self.store.transaction():
             yield change
@@ -109,7 +112,11 @@ class Api:
     def endpoint_document(self, row: Endpoint, project: Project) -> Document:
         """The endpoint with its state as it is now."""
         waiting = [item for item in self.store.unfinished(project.id) if item.endpoint_id == row.id]
-        pending = {"start_compute": "active", "suspend_compute": "idle"}.get(waiting[-1].action) if waiting else None
+        pending = (
+            {"start_compute": "active", "suspend_compute": "idle"}.get(waiting[-1].action)
+            if waiting
+            else None
+        )
         active = row.provisioned and self.clusters.engine.compute_active(row.id)
         return documents.endpoint(row, region_id=project.region_id, active=active, pending=pending)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from neonctl.local.api.rows import Branch, Database, Endpoint, Operation, Project, Role
+if TYPE_CHECKING:
+    from neonctl.local.api.rows import Branch, Database, Endpoint, Operation, Project, Role
 
 ORG_ID = "org-local-bank-00000001"
 USER_ID = "00000000-0000-4000-8000-000000000001"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neonctl.local.api.capacity import check_size, check_suspend_timeout
 from neonctl.local.api.clock import now
 from neonctl.local.api.computes import check_endpoint_types, kept_settings, new_endpoint, start_step
 from neonctl.local.api.context import GONE, Api, Call, Reply
 from neonctl.local.api.failures import bad_request, unprocessable
-from neonctl.local.api.rows import Endpoint, Project
 from neonctl.local.api.schedule import Step
+
+if TYPE_CHECKING:
+    from neonctl.local.api.rows import Endpoint, Project
 
 
 async def list_endpoints(api: Api, call: Call) -> Reply:
@@ -31,7 +33,9 @@ async def show_endpoint(api: Api, call: Call) -> Reply:
     return Reply({"endpoint": api.endpoint_document(row, project)})
 
 
-def _reply(api: Api, project: Project, row: Endpoint, operations: list[dict[str, Any]], status: int = 200) -> Reply:
+def _reply(
+    api: Api, project: Project, row: Endpoint, operations: list[dict[str, Any]], status: int = 200
+) -> Reply:
     return Reply({"endpoint": api.endpoint_document(row, project), "operations": operations}, status)
 
 
@@ -65,7 +69,9 @@ async def update_endpoint(api: Api, call: Call) -> Reply:
         max_cu=wanted.get("autoscaling_limit_max_cu", row.max_cu),
         suspend_timeout_seconds=wanted.get("suspend_timeout_seconds", row.suspend_timeout_seconds),
         disabled=wanted.get("disabled", row.disabled),
-        settings={**row.settings, **kept_settings(wanted["settings"])} if "settings" in wanted else row.settings,
+        settings={**row.settings, **kept_settings(wanted["settings"])}
+        if "settings" in wanted
+        else row.settings,
     )
     check_size(changed.min_cu, changed.max_cu)
     check_suspend_timeout(changed.suspend_timeout_seconds)
@@ -78,7 +84,9 @@ async def update_endpoint(api: Api, call: Call) -> Reply:
     with api.change(project.id) as change:
         api.store.endpoints.put(changed)
         if not renamed_only:
-            change.add(Step("apply_config", "reconfigure", row.branch_id, row.id, {"endpoint_before": _before(row)}))
+            change.add(
+                Step("apply_config", "reconfigure", row.branch_id, row.id, {"endpoint_before": _before(row)})
+            )
             if changed.disabled and not row.disabled:
                 change.add(Step("suspend_compute", "suspend", row.branch_id, row.id))
     return _reply(api, project, changed, change.documents())

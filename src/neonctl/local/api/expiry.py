@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from neonctl.local.api.branching import schedule_delete
 from neonctl.local.api.clock import now
-from neonctl.local.api.context import Api
+
+if TYPE_CHECKING:
+    from neonctl.local.api.context import Api
 
 _LOOK_EVERY_S: Final = 0.5
 

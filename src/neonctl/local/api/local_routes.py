@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
 
 from neonctl.errors import UsageError
-from neonctl.local.api.context import Api
 from neonctl.local.api.failures import bad_request
-from neonctl.local.faults import Faults
-from neonctl.local.journal import Journal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from neonctl.local.api.context import Api
+    from neonctl.local.faults import Faults
+    from neonctl.local.journal import Journal
 
 
 @dataclass(frozen=True)

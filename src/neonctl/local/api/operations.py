@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from neonctl.local.api import documents
 from neonctl.local.api.context import Api, Call, Reply
-from neonctl.local.api.documents import Document
 from neonctl.local.api.failures import ApiError, bad_request, not_found
-from neonctl.local.api.rows import Branch, Endpoint
 from neonctl.local.api.uris import connection_uri
+
+if TYPE_CHECKING:
+    from neonctl.local.api.documents import Document
+    from neonctl.local.api.rows import Branch, Endpoint
 
 _UUID: Final = re.compile(r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 _DEFAULT_LIMIT: Final = 1000

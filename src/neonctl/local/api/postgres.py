@@ -11,12 +11,13 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass
-from typing import Final, LiteralString
+from typing import TYPE_CHECKING, Final, LiteralString
 
 import psycopg
 from psycopg import sql
 
-from neonctl.secret import Secret
+if TYPE_CHECKING:
+    from neonctl.secret import Secret
 
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 SYSTEM_ROLES: Final = ("cloud_admin", "neon_superuser", "neon_service", "zenith_admin")
@@ -60,9 +61,7 @@ async def database_exists(connection: Connection, name: str) -> bool:
 
 def _verifier(connection: Connection, role: str, password: Secret) -> sql.Literal:
     """The SCRAM verifier, so that the server's log never sees the password."""
-    made = connection.pgconn.encrypt_password(
-        password.reveal().encode(), role.encode(), b"scram-sha-256"
-    )
+    made = connection.pgconn.encrypt_password(password.reveal().encode(), role.encode(), b"scram-sha-256")
     return sql.Literal(made.decode())
 
 
@@ -158,7 +157,8 @@ async def prepare_public_schema(connection: Connection, owner: str) -> None:
     for kind in ("TABLES", "SEQUENCES"):
         await connection.execute(
             sql.SQL(
-                "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON {} TO neon_superuser WITH GRANT OPTION"
+                "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON {}"
+                " TO neon_superuser WITH GRANT OPTION"
             ).format(sql.SQL(kind))
         )
 
@@ -168,7 +168,8 @@ async def rename_database(connection: Connection, old: str, new: str) -> None:
     if not await database_exists(connection, old):
         return
     await connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = %s AND pid <> pg_backend_pid()",
         (old,),
     )
     await connection.execute(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neonctl.local.api import documents
 from neonctl.local.api.account import DEFAULT_REGION, REGIONS
@@ -19,6 +18,9 @@ from neonctl.local.api.rows import Branch, Database, Endpoint, Project, Role
 from neonctl.local.api.schedule import Step
 from neonctl.local.api.uris import connection_details
 from neonctl.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PG_VERSION = 18
 _MAX_HISTORY_S = 2_592_000
@@ -56,7 +58,9 @@ def _new_project(wanted: Mapping[str, Any]) -> Project:
         raise unprocessable(f'region "{region_id}" not found')
     version = wanted.get("pg_version", PG_VERSION)
     if version != PG_VERSION:
-        raise unprocessable(f"the local platform runs Postgres {PG_VERSION} only; pg_version {version} was asked for")
+        raise unprocessable(
+            f"the local platform runs Postgres {PG_VERSION} only; pg_version {version} was asked for"
+        )
     older = {name: wanted[name] for name in wanted if name.startswith("autoscaling_limit_")}
     project_id, at = new_id(), now()
     return Project(
@@ -148,7 +152,7 @@ async def show_project(api: Api, call: Call) -> Reply:
 
 
 async def update_project(api: Api, call: Call) -> Reply:
-    """Name, settings, defaults, history. Turning logical replication on suspends and reconfigures computes."""
+    """Name, settings, defaults, history. Turning logical replication on reconfigures all computes."""
     project, wanted = api.project(call), call.body["project"]
     defaults = {**project.default_endpoint_settings, **wanted.get("default_endpoint_settings", {})}
     changed = replace(

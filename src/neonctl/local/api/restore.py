@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from neonctl.local.api.branching import check_room
 from neonctl.local.api.clock import now
 from neonctl.local.api.context import Api, Call, Reply
 from neonctl.local.api.failures import unprocessable
 from neonctl.local.api.ids import new_id
-from neonctl.local.api.rows import Branch
 from neonctl.local.api.schedule import Step
+
+if TYPE_CHECKING:
+    from neonctl.local.api.rows import Branch
 
 
 async def restore_branch(api: Api, call: Call) -> Reply:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime  # noqa: TC003 - the tables read the annotations
 from typing import Any
 
-from neonctl.secret import Secret
+from neonctl.secret import Secret  # noqa: TC001 - the tables read the annotations
 
 UNFINISHED = ("scheduling", "running", "error")
 

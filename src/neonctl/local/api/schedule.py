@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neonctl.local.api.clock import now
 from neonctl.local.api.rows import Operation
-from neonctl.local.api.store import Store
+
+if TYPE_CHECKING:
+    from neonctl.local.api.store import Store
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,12 @@
-"""The API's memory: SQLite in WAL mode, one transaction per change, so that a kill at any point loses nothing."""
+"""The API's memory: SQLite in WAL mode, one transaction per change. A kill at any point loses nothing."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography.fernet import Fernet
 
@@ -22,6 +21,10 @@ from neonctl.local.api.rows import (
     SeenPassword,
 )
 from neonctl.local.api.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
 
 _UNFINISHED_SQL = "('" + "', '".join(UNFINISHED) + "')"
 
@@ -66,7 +69,7 @@ class Store:
         self._db.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> Generator[None]:
         """All or nothing. Not to be nested."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
@@ -87,7 +90,9 @@ class Store:
         return {item.project_id for item in self.operations.select(f"status IN {_UNFINISHED_SQL}")}
 
     def live_branches(self, project_id: str) -> list[Branch]:
-        return self.branches.select("project_id = ? AND deleted_at IS NULL ORDER BY created_at", (project_id,))
+        return self.branches.select(
+            "project_id = ? AND deleted_at IS NULL ORDER BY created_at", (project_id,)
+        )
 
     def children(self, branch_id: str) -> list[Branch]:
         return self.branches.select("parent_id = ? AND deleted_at IS NULL", (branch_id,))
@@ -96,7 +101,9 @@ class Store:
         return self.endpoints.select("branch_id = ? AND deleted_at IS NULL ORDER BY created_at", (branch_id,))
 
     def live_roles(self, branch_id: str) -> list[Role]:
-        return self.roles.select("branch_id = ? AND deleted_at IS NULL ORDER BY created_at, name", (branch_id,))
+        return self.roles.select(
+            "branch_id = ? AND deleted_at IS NULL ORDER BY created_at, name", (branch_id,)
+        )
 
     def live_databases(self, branch_id: str) -> list[Database]:
         return self.databases.select("branch_id = ? AND deleted_at IS NULL ORDER BY id", (branch_id,))

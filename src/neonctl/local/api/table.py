@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sqlite3
 import types
 import typing
-from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar, cast
 
 from neonctl.secret import Secret
+
+if typing.TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Sequence
 
 Row = TypeVar("Row")
 
@@ -71,7 +73,7 @@ class Table(Generic[Row]):
         self._type = row_type
         self._key = key
         hints = typing.get_type_hints(row_type)
-        self._columns = tuple(item.name for item in dataclasses.fields(cast(Any, row_type)))
+        self._columns = tuple(item.name for item in dataclasses.fields(cast("Any", row_type)))
         kinds = [_plain(hints[column]) for column in self._columns]
         self._writers = [_writer(kind, seal) for kind in kinds]
         self._readers = [_reader(kind, seal) for kind in kinds]
@@ -83,7 +85,8 @@ class Table(Generic[Row]):
         """Insert the row, or replace the one with the same key."""
         values = [getattr(row, column) for column in self._columns]
         bound = [
-            None if value is None else write(value) for value, write in zip(values, self._writers, strict=True)
+            None if value is None else write(value)
+            for value, write in zip(values, self._writers, strict=True)
         ]
         marks = ", ".join("?" * len(bound))
         self._db.execute(f"INSERT OR REPLACE INTO {self._name} VALUES ({marks})", bound)  # noqa: S608

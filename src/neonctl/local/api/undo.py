@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from neonctl.local.api.clusters import Clusters
-from neonctl.local.api.rows import Operation
-from neonctl.local.api.store import Store
+if TYPE_CHECKING:
+    from neonctl.local.api.clusters import Clusters
+    from neonctl.local.api.rows import Operation
+    from neonctl.local.api.store import Store
 
 
 async def take_back(store: Store, clusters: Clusters, batch: list[Operation]) -> None:
@@ -24,7 +25,7 @@ async def take_back(store: Store, clusters: Clusters, batch: list[Operation]) ->
 
 
 def _creation(store: Store, operation: Operation) -> None:
-    branch_id, name = operation.branch_id or "", cast(str, operation.payload.get("name", ""))
+    branch_id, name = operation.branch_id or "", cast("str", operation.payload.get("name", ""))
     match operation.kind:
         case "create_branch":
             store.forget_branch(branch_id)
@@ -40,7 +41,7 @@ def _creation(store: Store, operation: Operation) -> None:
 
 def _change(store: Store, operation: Operation) -> None:
     branch_id, payload = operation.branch_id or "", operation.payload
-    name = cast(str, payload.get("name", ""))
+    name = cast("str", payload.get("name", ""))
     match operation.kind:
         case "reset_password":
             if (role := store.roles.get(branch_id, name)) is not None:

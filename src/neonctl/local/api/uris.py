@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from neonctl.local.api.documents import Document, host
-from neonctl.local.api.rows import Endpoint
-from neonctl.secret import Secret
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from neonctl.local.api.rows import Endpoint
+    from neonctl.secret import Secret
 
 
 def connection_uri(

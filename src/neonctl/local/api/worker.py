@@ -1,7 +1,7 @@
 """Does the scheduled operations: one after another within a project, projects side by side.
 
-An operation is repeated after a kill, so its work must be idempotent. A failed one takes the rest of its request
-with it, and what the request had promised is taken back.
+An operation is repeated after a kill, so its work must be idempotent. A failed one takes the rest of its
+request with it, and what the request had promised is taken back.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import asyncio
 import logging
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from neonctl.local.api.clock import now
-from neonctl.local.api.rows import Operation
-from neonctl.local.api.store import Store
 from neonctl.local.faults import Fault, Faults
+
+if TYPE_CHECKING:
+    from neonctl.local.api.rows import Operation
+    from neonctl.local.api.store import Store
 
 log = logging.getLogger(__name__)
 _ATTEMPTS: Final = 3
@@ -87,9 +89,7 @@ class Worker:
         operation = self._note(operation, status="running", started_at=operation.started_at or now())
         fault = self._faults.operation(operation.action) or Fault()
         try:
-            await asyncio.sleep(fault.latency_ms / 1000)
-            if fault.fail:
-                raise InjectedFailureError("a fault rule made this operation fail")
+            await self._suffer(fault)
             await self._actions.run(operation, again=again)
         except Exception as error:
             log.warning("operation %s (%s) failed", operation.id, operation.kind, exc_info=error)
@@ -98,7 +98,14 @@ class Worker:
             with self._store.transaction():
                 self._actions.complete(operation)
                 at = now()
-                self._store.operations.put(replace(operation, status="finished", updated_at=at, finished_at=at))
+                self._store.operations.put(
+                    replace(operation, status="finished", updated_at=at, finished_at=at)
+                )
+
+    async def _suffer(self, fault: Fault) -> None:
+        await asyncio.sleep(fault.latency_ms / 1000)
+        if fault.fail:
+            raise InjectedFailureError("a fault rule made this operation fail")
 
     async def _failed(self, operation: Operation, error: Exception) -> None:
         failures = operation.failures_count + 1
