@@ -1,0 +1,153 @@
+"""The API's view of the real clusters: what their catalogues hold, and whose password is which."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from neonctl.local.api import postgres
+from neonctl.local.api.capacity import MAX_CLIENT_CONNECTIONS, idle_seconds, max_connections, pool_size
+from neonctl.local.api.clock import now
+from neonctl.local.api.ids import new_password
+from neonctl.local.api.rows import Branch, Database, Endpoint, Project, Role, SeenPassword
+from neonctl.local.engine import ComputeConfig, Engine
+from neonctl.local.engine import SeenPassword as EngineSeenPassword
+from neonctl.secret import Secret
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from neonctl.local.api.store import Store
+
+_SEEN_KEPT = 5
+
+
+class Clusters:
+    """Keeps the store in step with the branches' catalogues."""
+
+    def __init__(self, store: Store, engine: Engine) -> None:
+        self._store = store
+        self.engine = engine
+        self._exposed: set[str] = set()
+
+    async def expose(self, endpoint: Endpoint, project: Project) -> Endpoint:
+        """Open the endpoint's ports unless they are open; returns the endpoint with their numbers."""
+        if endpoint.id in self._exposed:
+            return endpoint
+        config = self.compute_config(endpoint, project)
+        ports = await self.engine.expose(endpoint.id, endpoint.branch_id, config)
+        self._exposed.add(endpoint.id)
+        return replace(endpoint, direct_port=ports.direct, pooled_port=ports.pooled)
+
+    async def unexpose(self, endpoint_id: str) -> None:
+        """Close the endpoint's ports."""
+        if endpoint_id in self._exposed:
+            await self.engine.unexpose(endpoint_id)
+            self._exposed.discard(endpoint_id)
+
+    async def reconfigure(self, endpoint: Endpoint, project: Project) -> None:
+        """Give an open endpoint its present configuration."""
+        if endpoint.id in self._exposed:
+            await self.engine.reconfigure(endpoint.id, self.compute_config(endpoint, project))
+
+    async def suspend(self, endpoint_id: str) -> None:
+        """Stop the compute; a connection wakes it again."""
+        if endpoint_id in self._exposed:
+            await self.engine.suspend_compute(endpoint_id)
+
+    def compute_config(self, endpoint: Endpoint, project: Project) -> ComputeConfig:
+        """What the engine must give this compute (facts.md 4)."""
+        return ComputeConfig(
+            max_connections=max_connections(endpoint.max_cu),
+            idle_suspend_seconds=idle_seconds(endpoint.suspend_timeout_seconds),
+            read_only=endpoint.read_only,
+            pool_size=pool_size(endpoint.max_cu),
+            max_client_conn=MAX_CLIENT_CONNECTIONS,
+            wal_logical=bool(project.settings.get("enable_logical_replication")),
+        )
+
+    def password_seen(self, seen: EngineSeenPassword) -> None:
+        """A password passed by in SQL: remember it as a candidate until the catalogue confirms it."""
+        store = self._store
+        with store.transaction():
+            number = store.seen.next("seq")
+            store.seen.put(SeenPassword(seen.branch_id, number, seen.role, seen.password))
+            kept = store.seen.select(
+                "branch_id = ? AND role = ? ORDER BY seq DESC LIMIT ?",
+                (seen.branch_id, seen.role, _SEEN_KEPT),
+            )
+            store.seen.delete(
+                "branch_id = ? AND role = ? AND seq < ?", (seen.branch_id, seen.role, kept[-1].seq)
+            )
+
+    async def sync(self, branch: Branch) -> None:
+        """Bring the branch's roles and databases up to the catalogue's; while operations run, rows lead."""
+        if branch.state != "ready" or self._store.unfinished(branch.project_id):
+            return
+        async with self.engine.superuser(branch.id) as connection:
+            found = await postgres.catalogue(connection)
+        if self._store.unfinished(branch.project_id) or self._store.branches.get(branch.id) is None:
+            return
+        with self._store.transaction():
+            self.adopt(branch.id, found)
+
+    def adopt(self, branch_id: str, found: postgres.Found) -> None:
+        """Make the rows equal to what was found. Inside a transaction."""
+        store, at = self._store, now()
+        roles = {row.name: row for row in store.live_roles(branch_id)}
+        for name, may_login in found.roles.items():
+            if name not in roles:
+                store.roles.put(Role(branch_id, name, "sql", not may_login, None, None, at, at))
+            elif roles[name].no_login == may_login:
+                store.roles.put(replace(roles[name], no_login=not may_login, updated_at=at))
+        for name in roles.keys() - found.roles.keys():
+            store.roles.delete("branch_id = ? AND name = ?", (branch_id, name))
+        self._adopt_databases(branch_id, found, at)
+
+    def _adopt_databases(self, branch_id: str, found: postgres.Found, at: datetime) -> None:
+        store = self._store
+        databases = {row.name: row for row in store.live_databases(branch_id)}
+        for name, owner in found.databases.items():
+            known = databases.get(name)
+            if known is None:
+                store.databases.put(Database(branch_id, name, store.databases.next("id"), owner, at, at))
+            elif known.owner_name != owner:
+                store.databases.put(replace(known, owner_name=owner, updated_at=at))
+        for name in databases.keys() - found.databases.keys():
+            store.databases.delete("branch_id = ? AND name = ?", (branch_id, name))
+
+    async def current_password(self, role: Role) -> Secret | None:
+        """The role's password. SQL may have changed it: then the catalogue's verifier decides."""
+        store = self._store
+        seen = store.seen.select("branch_id = ? AND role = ? ORDER BY seq DESC", (role.branch_id, role.name))
+        if not seen:
+            return role.password
+        candidates = [item.password for item in seen] + ([role.password] if role.password else [])
+        async with self.engine.superuser(role.branch_id) as connection:
+            match = await postgres.password_matches(connection, role.name, candidates)
+        latest = store.roles.get(role.branch_id, role.name)
+        if latest is not None and match is not None:
+            with store.transaction():
+                store.roles.put(replace(latest, password=match))
+                store.seen.delete(
+                    "branch_id = ? AND role = ? AND seq <= ?", (role.branch_id, role.name, seen[0].seq)
+                )
+        return match
+
+    async def give_own_passwords(self, branch_id: str) -> None:
+        """Set each login role's password to the branch's own; roles without one get a fresh one."""
+        rows = {row.name: row for row in self._store.live_roles(branch_id)}
+        given: dict[str, Secret] = {}
+        async with self.engine.superuser(branch_id) as connection:
+            found = await postgres.catalogue(connection)
+            for name, may_login in found.roles.items():
+                if may_login:
+                    known = rows.get(name)
+                    given[name] = (known.password if known else None) or Secret(new_password())
+                    await postgres.set_password(connection, name, given[name])
+        with self._store.transaction():
+            self.adopt(branch_id, found)
+            self._store.seen.delete("branch_id = ?", (branch_id,))
+            for row in self._store.live_roles(branch_id):
+                if row.name in given:
+                    self._store.roles.put(replace(row, password=given[row.name], updated_at=now()))

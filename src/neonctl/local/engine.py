@@ -1,0 +1,355 @@
+"""The embedded platform's engine: branches as real PostgreSQL clusters, endpoints as ports that wake them.
+
+Everything the engine knows lies in its data folder; killing it anywhere and opening it again repairs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import ssl
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psycopg
+
+from neonctl.errors import UsageError
+from neonctl.local.branch import Branch
+from neonctl.local.clusters.binaries import PoolerInfo, find_pooler, find_postgres
+from neonctl.local.clusters.clone import copy_running, copy_stopped
+from neonctl.local.clusters.cluster import Cluster, Tools
+from neonctl.local.clusters.config import ClusterSettings
+from neonctl.local.clusters.files import remove_tree, sync_folder
+from neonctl.local.clusters.identity import Identity, choose_identity
+from neonctl.local.clusters.orphans import stop_orphans
+from neonctl.local.clusters.programs import runnable_by
+from neonctl.local.clusters.schema_copy import copy_schema
+from neonctl.local.clusters.template import make_template, superuser_password
+from neonctl.local.compute import Compute
+from neonctl.local.front.authority import Authority
+from neonctl.local.front.guard import Sighting
+from neonctl.local.front.pooler import Pooler
+from neonctl.local.home import Home
+from neonctl.local.registry import ComputeConfig, Endpoint, Ports, Registry
+from neonctl.secret import Secret
+
+__all__ = ["ComputeConfig", "Engine", "PoolerInfo", "Ports", "SeenPassword"]
+
+
+@dataclass(frozen=True)
+class SeenPassword:
+    """A plain-text password that a committed SQL statement gave to a role through a compute."""
+
+    branch_id: str
+    role: str
+    password: Secret
+
+
+class Engine:
+    """Call ``open`` first and ``close`` last; all methods belong to one event loop.
+
+    ``on_password`` is called in that loop, after the commit and before the client hears of it.
+    ``identity`` says as whom children run; None finds out.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        on_password: Callable[[SeenPassword], None],
+        identity: Identity | None = None,
+    ) -> None:
+        self._home = Home(data_dir)
+        self._on_password = on_password
+        self._identity = identity
+        self._authority = Authority(self._home.authority)
+        self._registry = Registry(self._home.endpoints)
+        self._branches: dict[str, Branch] = {}
+        self._computes: dict[str, Compute] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._trash: set[asyncio.Task[None]] = set()
+        self._pooler = PoolerInfo(None, None)
+        self._tools: Tools | None = None
+        self._context: ssl.SSLContext | None = None
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate authority that clients must trust (``sslrootcert``)."""
+        return self._authority.ca_file
+
+    @property
+    def pooler(self) -> PoolerInfo:
+        """The PgBouncer in use. Without one, pooled ports reach Postgres directly."""
+        return self._pooler
+
+    async def open(self) -> None:
+        """Take the data folder, put it in order, and listen on the ports of all endpoints.
+
+        Raises RetryableError while another engine has the folder, and ServiceError when programs are missing or
+        a port is taken. Computes sleep until somebody connects.
+        """
+        self._home.lock()
+        try:
+            await self._open()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _open(self) -> None:
+        _raise_file_limit()
+        await asyncio.to_thread(stop_orphans, self._home.root)
+        identity = self._identity or await asyncio.to_thread(choose_identity)
+        owner = os.geteuid() if identity.user is None else identity.user
+        await asyncio.to_thread(self._home.tidy, owner=owner)
+        for folder in (self._home.branches, self._home.logs, self._home.poolers):
+            identity.give(folder)
+        postgres = await asyncio.to_thread(find_postgres)
+        postgres = await asyncio.to_thread(runnable_by, identity, postgres, self._home.programs)
+        self._pooler = await asyncio.to_thread(find_pooler)
+        self._tools = Tools(postgres, identity, superuser_password(self._home.superuser))
+        self._context = self._authority.server_context()
+        await make_template(
+            self._tools,
+            self._home.template,
+            socket_folder=self._home.socket_folder("template"),
+            log=self._home.log("template"),
+        )
+        endpoints = self._registry.load()
+        for endpoint_id, endpoint in endpoints.items():
+            if self._home.branch(endpoint.branch_id).exists():
+                await self._listen(endpoint_id, endpoint)
+            else:
+                self._registry.remove(endpoint_id)
+
+    async def close(self) -> None:
+        """Stop listeners, poolers and clusters; no process is left. Can be called at any time, and again."""
+        await asyncio.gather(*(compute.close() for compute in self._computes.values()))
+        await asyncio.gather(*(branch.close() for branch in self._branches.values()))
+        await asyncio.gather(*self._trash, return_exceptions=True)
+        self._computes.clear()
+        self._branches.clear()
+        self._home.remove_sockets()
+        self._home.unlock()
+
+    # Branches
+
+    async def create_branch(self, branch_id: str, *, parent: str | None) -> None:
+        """Make a branch: a copy of ``parent`` as it is now, which stays up meanwhile, or a new empty cluster.
+
+        Nothing to do when the branch exists. Killed on the way, it does not exist.
+        """
+        target = self._home.branch(branch_id)
+        async with self._locked(branch_id):
+            if target.exists():
+                return
+            if parent is None:
+                await copy_stopped(self._ready, self._home.template, target)
+            else:
+                await self._copy(parent, target)
+
+    async def create_schema_only_branch(self, branch_id: str, *, source: str) -> None:
+        """Make a branch with all that ``source`` has but rows: roles with passwords, schemas, owners, grants."""
+        target = self._home.branch(branch_id)
+        async with self._locked(branch_id):
+            if target.exists():
+                return
+            making = target.with_name(f"{branch_id}.schema.part")
+            await copy_stopped(self._ready, self._home.template, making)
+            cluster = self._cluster(making, making.name)
+            async with self._branch(source).lease() as origin:
+                await cluster.start(replace(origin.settings, replication_workers=False))
+                try:
+                    await copy_schema(self._ready, origin, cluster)
+                finally:
+                    await cluster.stop()
+            making.rename(target)
+            sync_folder(target.parent)
+
+    async def reset_branch(self, branch_id: str, *, source: str) -> None:
+        """Replace a branch's contents by those of ``source``; its endpoints and ports stay.
+
+        Connections are cut; computes that were active run again afterwards.
+        """
+        current, new = self._home.branch(branch_id), self._home.branch(f"{branch_id}.new")
+        async with self._locked(branch_id):
+            await self._copy(source, new)
+            async with self._branch(branch_id).stopped():
+                trash = current.with_name(f"{branch_id}.trash")
+                remove_tree(trash)
+                current.rename(trash)
+                new.rename(current)
+                sync_folder(current.parent)
+            self._discard(trash)
+
+    async def delete_branch(self, branch_id: str) -> None:
+        """Delete a branch and its endpoints; nothing to do when there is none."""
+        target = self._home.branch(branch_id)
+        async with self._locked(branch_id):
+            for endpoint_id, compute in tuple(self._computes.items()):
+                if compute.branch is self._branches.get(branch_id):
+                    await self.unexpose(endpoint_id)
+            branch = self._branches.pop(branch_id, None)
+            if branch is not None:
+                await branch.close()
+            if target.exists():
+                trash = target.with_name(f"{branch_id}.trash")
+                remove_tree(trash)
+                target.rename(trash)
+                sync_folder(target.parent)
+                self._discard(trash)
+
+    # Endpoints
+
+    async def expose(self, endpoint_id: str, branch_id: str, config: ComputeConfig) -> Ports:
+        """Give an endpoint its ports, which wake the branch at the first connection. The same ports each time."""
+        async with self._locked(endpoint_id):
+            compute = self._computes.get(endpoint_id)
+            if compute is not None:
+                await self._reconfigure(compute, config)
+                return compute.ports
+            self._branch(branch_id)
+            endpoint = Endpoint(branch_id, self._registry.free_ports(), config)
+            self._registry.put(endpoint_id, endpoint)
+            await self._listen(endpoint_id, endpoint)
+            return endpoint.ports
+
+    async def reconfigure(self, endpoint_id: str, config: ComputeConfig) -> None:
+        """Change an endpoint's configuration; a running compute takes it at its next start."""
+        await self._reconfigure(self._compute(endpoint_id), config)
+
+    async def _reconfigure(self, compute: Compute, config: ComputeConfig) -> None:
+        compute.config = config
+        known = self._registry.get(compute.endpoint_id)
+        if known.config != config:
+            self._registry.put(compute.endpoint_id, replace(known, config=config))
+
+    async def unexpose(self, endpoint_id: str) -> None:
+        """Suspend an endpoint and give up its ports; nothing to do when there is none."""
+        compute = self._computes.pop(endpoint_id, None)
+        if compute is not None:
+            await compute.close()
+        self._registry.remove(endpoint_id)
+
+    async def start_compute(self, endpoint_id: str) -> None:
+        """Wake an endpoint's compute."""
+        await self._compute(endpoint_id).start()
+
+    async def suspend_compute(self, endpoint_id: str) -> None:
+        """Cut an endpoint's connections and let its compute sleep."""
+        await self._compute(endpoint_id).suspend()
+
+    async def restart_compute(self, endpoint_id: str) -> None:
+        """Stop an endpoint's compute and start it with the configuration that holds now."""
+        await self._compute(endpoint_id).restart()
+
+    def compute_active(self, endpoint_id: str) -> bool:
+        """Whether an endpoint's compute runs; False for an unknown endpoint."""
+        compute = self._computes.get(endpoint_id)
+        return compute is not None and compute.active
+
+    @contextlib.asynccontextmanager
+    async def superuser(self, branch_id: str, dbname: str = "postgres") -> AsyncGenerator[psycopg.AsyncConnection]:
+        """A connection as ``cloud_admin`` in autocommit mode. Runs the cluster, but activates no endpoint."""
+        async with self._branch(branch_id).lease() as cluster:
+            connection = await cluster.connect(dbname)
+            try:
+                yield connection
+            finally:
+                await connection.close()
+
+    # Within
+
+    @property
+    def _ready(self) -> Tools:
+        if self._tools is None:
+            raise RuntimeError("the engine is not open")
+        return self._tools
+
+    def _locked(self, name: str) -> asyncio.Lock:
+        return self._locks.setdefault(name, asyncio.Lock())
+
+    async def _copy(self, source: str, target: Path) -> None:
+        async with self._branch(source).lease() as cluster:
+            remove_tree(target)
+            await copy_running(
+                self._ready,
+                cluster,
+                target,
+                socket_folder=self._home.socket_folder(target.name),
+                log=self._home.log(target.name),
+            )
+
+    def _cluster(self, data: Path, name: str) -> Cluster:
+        return Cluster(self._ready, data, self._home.socket_folder(name), self._home.log(name))
+
+    def _branch(self, branch_id: str) -> Branch:
+        branch = self._branches.get(branch_id)
+        if branch is None:
+            data = self._home.branch(branch_id)
+            if not data.exists():
+                raise UsageError("LOCAL_BRANCH_UNKNOWN", f"the local platform has no branch {branch_id}")
+            branch = Branch(self._cluster(data, branch_id), lambda: self._settings(branch_id))
+            self._branches[branch_id] = branch
+        return branch
+
+    def _compute(self, endpoint_id: str) -> Compute:
+        compute = self._computes.get(endpoint_id)
+        if compute is None:
+            raise UsageError("LOCAL_ENDPOINT_UNKNOWN", f"the local platform has no endpoint {endpoint_id}")
+        return compute
+
+    def _settings(self, branch_id: str) -> ClusterSettings:
+        """What the branch's cluster is to run with: its read-write endpoint decides, else any other."""
+        branch = self._branches[branch_id]
+        configs = [compute.config for compute in self._computes.values() if compute.branch is branch]
+        slots = any((branch.cluster.data / "pg_replslot").iterdir())  # a server with slots insists on logical
+        wal_logical = slots or any(config.wal_logical for config in configs)
+        first = min(configs, key=lambda config: config.read_only, default=None)
+        return ClusterSettings(first.max_connections if first else 104, wal_logical)
+
+    async def _listen(self, endpoint_id: str, endpoint: Endpoint) -> None:
+        assert self._context is not None
+        branch_id = endpoint.branch_id
+
+        def seen(sighting: Sighting) -> None:
+            self._on_password(SeenPassword(branch_id, sighting.role, sighting.password))
+
+        compute = Compute(
+            endpoint_id,
+            self._branch(branch_id),
+            endpoint.config,
+            endpoint.ports,
+            context=self._context,
+            pooler=self._new_pooler(endpoint_id),
+            on_password=seen,
+        )
+        self._computes[endpoint_id] = compute
+        await compute.listen()
+
+    def _new_pooler(self, endpoint_id: str) -> Pooler | None:
+        if self._pooler.program is None:
+            return None
+        return Pooler(
+            self._pooler,
+            self._ready.identity,
+            self._ready.superuser_password,
+            self._home.poolers / endpoint_id,
+            self._home.socket_folder(f"pooler of {endpoint_id}"),
+        )
+
+    def _discard(self, folder: Path) -> None:
+        task = asyncio.get_running_loop().create_task(asyncio.to_thread(remove_tree, folder))
+        self._trash.add(task)
+        task.add_done_callback(self._trash.discard)
+
+
+def _raise_file_limit() -> None:
+    # Each client costs two descriptors here, and PgBouncer inherits the limit.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, 65_536) if hard != resource.RLIM_INFINITY else 65_536
+    if soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

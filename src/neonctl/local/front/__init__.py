@@ -1,0 +1,3 @@
+"""What a client of a compute meets: its ports, TLS, the pooler, and the rule about passwords."""
+
+from __future__ import annotations

@@ -1,0 +1,89 @@
+"""Where the embedded platform keeps what, below its data directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths below ``root``. Only what is named here is ever deleted."""
+
+    root: Path
+
+    @property
+    def state_file(self) -> Path:
+        """Written when the platform is ready, removed when it stops (0600: it holds the key)."""
+        return self.root / "platform.json"
+
+    @property
+    def daemon_lock(self) -> Path:
+        """Locked by the daemon as long as it lives; holds its process id."""
+        return self.root / "daemon.lock"
+
+    @property
+    def start_lock(self) -> Path:
+        """Locked by whoever starts the daemon."""
+        return self.root / "start.lock"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "daemon.log"
+
+    @property
+    def ports(self) -> Path:
+        return self.root / "ports.json"
+
+    @property
+    def api_key(self) -> Path:
+        return self.root / "api-key"
+
+    @property
+    def api_database(self) -> Path:
+        return self.root / "api.db"
+
+    @property
+    def api_seal(self) -> Path:
+        return self.root / "api.seal"
+
+    @property
+    def aws_database(self) -> Path:
+        return self.root / "aws.db"
+
+    @property
+    def aws_seal(self) -> Path:
+        return self.root / "aws.seal"
+
+    @property
+    def limits(self) -> Path:
+        return self.root / "limits.json"
+
+    @property
+    def faults(self) -> Path:
+        return self.root / "faults.json"
+
+    @property
+    def engine(self) -> Path:
+        return self.root / "engine"
+
+    def files(self) -> list[Path]:
+        """Every file the platform may have made itself, SQLite's side files included."""
+        databases = [
+            Path(f"{path}{suffix}")
+            for path in (self.api_database, self.aws_database)
+            for suffix in ("", "-wal", "-shm")
+        ]
+        others = [
+            self.state_file,
+            self.start_lock,
+            self.log,
+            self.ports,
+            self.api_key,
+            self.api_seal,
+            self.aws_seal,
+            self.limits,
+            self.faults,
+            self.daemon_lock,
+        ]
+        return databases + others + [path.with_suffix(".part") for path in others]

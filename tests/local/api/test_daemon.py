@@ -1,0 +1,127 @@
+"""The process: found again, started once, killed and taken up again, gone without a trace."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from neonctl.errors import ServiceError
+from neonctl.local.layout import Layout
+from neonctl.local.platform import ensure_running, reset, running, stop
+from neonctl.local.state import Platform, branches, journal, set_faults
+
+
+def start(data_dir: Path) -> Platform:
+    return ensure_running(data_dir, progress=lambda _: None)
+
+
+def test_it_is_found_again(platform: Platform, data_dir: Path) -> None:
+    assert start(data_dir) == platform
+    assert running(data_dir) == platform
+    for path in (Layout(data_dir).state_file, Layout(data_dir).api_key, Layout(data_dir).api_database):
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_branches_are_listed_with_their_ports(neon: Any, bank: Any, platform: Platform) -> None:
+    found = {item.branch_id: item for item in branches(platform)}[bank["branch"]["id"]]
+    assert (found.project, found.branch, found.state) == ("bank", "prod", "ready")
+    assert f"localhost:{found.direct_port}" == bank["endpoints"][0]["host"]
+    assert found.pooled_port not in (None, found.direct_port)
+
+
+def test_aws_answers_beside_it_with_faults_and_journal(platform: Platform, tmp_path: Path) -> None:
+    client = boto3.client(
+        "secretsmanager",
+        endpoint_url=platform.aws_endpoint_url,
+        region_name=platform.aws_region,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+    journal(platform, clear=True)
+    set_faults(platform, [{"target": "aws", "operation": "CreateSecret", "status": 503, "count": 1}])
+    client.create_secret(Name="s", SecretString="v")
+    assert client.get_secret_value(SecretId="s")["SecretString"] == "v"
+    calls = [item["call"] for item in journal(platform)]
+    assert calls == ["CreateSecret", "CreateSecret", "GetSecretValue"]
+    client.close()
+
+
+def test_two_starters_get_one_platform(tmp_path: Path) -> None:
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            one, two = pool.map(start, [tmp_path, tmp_path])
+        assert one == two
+        assert stop(tmp_path) is True
+        assert running(tmp_path) is None
+        assert stop(tmp_path) is False
+    finally:
+        reset(tmp_path)
+    assert not tmp_path.exists()
+
+
+def test_a_killed_daemon_takes_its_work_up_again(neon: Any, contract: Any, tmp_path: Path) -> None:
+    platform = start(tmp_path)
+    try:
+        client = type(neon)(platform, contract)
+        project = client.new_project("survivor")
+        project_id = project["project"]["id"]
+        set_faults(
+            platform, [{"target": "operation", "action": "create_branch", "latency_ms": 60_000, "count": 1}]
+        )
+        body = {"branch": {"name": "half-made"}, "endpoints": [{"type": "read_write"}]}
+        answer = client.call("POST", f"/projects/{project_id}/branches", body, expect=201)
+        client.http.close()
+        os.kill(platform.pid, signal.SIGKILL)
+        assert running(tmp_path) is None
+        again = start(tmp_path)
+        assert again.api_url == platform.api_url
+        assert again.api_key == platform.api_key
+        client = type(neon)(again, contract)
+        client.wait(answer)
+        role, database = project["roles"][0]["name"], project["databases"][0]["name"]
+        uri = client.uri(project_id, role, database, branch_id=answer["branch"]["id"])
+        with client.connect(uri) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        assert project["connection_uris"][0]["connection_uri"] == client.uri(project_id, role, database)
+        client.http.close()
+        os.kill(again.pid, signal.SIGKILL)
+        assert stop(tmp_path) is True
+        assert processes_under(tmp_path) == []
+    finally:
+        reset(tmp_path)
+
+
+def processes_under(folder: Path) -> list[str]:
+    """Command lines of living processes that name the folder."""
+    listing = subprocess.run(["ps", "-eo", "stat=,args="], capture_output=True, text=True, check=True).stdout
+    return [line for line in listing.splitlines() if str(folder) in line and not line.startswith("Z")]
+
+
+def test_a_failed_start_shows_the_log(tmp_path: Path) -> None:
+    Layout(tmp_path).engine.write_text("not a folder")
+    with pytest.raises(ServiceError, match="did not start") as caught:
+        start(tmp_path)
+    assert caught.value.code == "LOCAL_START_FAILED"
+    assert caught.value.details["log"]
+
+
+def test_the_log_holds_no_secret(neon: Any, bank: Any, data_dir: Path) -> None:
+    neon.uri(bank["project"]["id"], "bank_owner", "bank_core")
+    text = Layout(data_dir).log.read_text()
+    assert "connection_uri" in text
+    for secret in (bank["roles"][0]["password"], neon.platform.api_key.reveal()):
+        assert secret not in text
+
+
+def test_the_launcher_is_light() -> None:
+    code = "import sys, neonctl.local.platform, neonctl.local.state; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"aiohttp", "psycopg", "cryptography", "asyncio"} & set(loaded)
