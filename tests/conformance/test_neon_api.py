@@ -116,9 +116,7 @@ def test_the_default_branch_comes_with_its_name_note_role_and_database(
 def test_the_connection_uri_logs_in(
     pooled: bool, neon_client: NeonClient, project: ProjectSnapshot, prod: BranchSnapshot
 ):
-    target = neon_client.connection(
-        project.id, prod.id, database="bank_core", role="bank_owner", pooled=pooled
-    )
+    target = neon_client.connection(project.id, prod.id, database="bank_core", role="bank_owner", pooled=pooled)
     assert answer(target, "SELECT current_user") == "bank_owner"
     assert target.password == neon_client.reveal_password(project.id, prod.id, "bank_owner")
 
@@ -152,9 +150,7 @@ def test_a_reset_password_is_the_valid_one_when_it_is_returned(
     assert answer(target, "SELECT 1") == 1
 
 
-def test_roles_and_databases_come_and_go(
-    neon_client: NeonClient, project: ProjectSnapshot, dev: BranchSnapshot
-):
+def test_roles_and_databases_come_and_go(neon_client: NeonClient, project: ProjectSnapshot, dev: BranchSnapshot):
     neon_client.create_role(project.id, dev.id, "two")
     neon_client.create_role(project.id, dev.id, "two")
     neon_client.create_database(project.id, dev.id, "bank_kyc", "two")
@@ -184,9 +180,7 @@ def test_computes_are_resized_started_and_taken_away(
 def test_a_schema_only_branch_has_tables_but_neither_rows_nor_parent(
     neon_client: NeonClient, project: ProjectSnapshot, prod: BranchSnapshot
 ):
-    source = neon_client.connection(
-        project.id, prod.id, database="bank_core", role="bank_owner", pooled=False
-    )
+    source = neon_client.connection(project.id, prod.id, database="bank_core", role="bank_owner", pooled=False)
     answer(source, "CREATE TABLE seen AS SELECT 1 AS n; SELECT 1")
     uat = neon_client.create_branch(
         project.id, name="uat", source_id=prod.id, init_source="schema-only", compute=Compute(0.25, 0.5)
@@ -213,9 +207,7 @@ def test_expiry_and_protection_are_set_and_taken_away(
     assert neon_client.delete_branch(project.id, short.id) is False
 
 
-def test_a_protected_branch_is_not_deleted(
-    neon_client: NeonClient, project: ProjectSnapshot, dev: BranchSnapshot
-):
+def test_a_protected_branch_is_not_deleted(neon_client: NeonClient, project: ProjectSnapshot, dev: BranchSnapshot):
     assert neon_client.update_branch(project.id, dev.id, protected=True).protected
     try:
         with pytest.raises(NeonctlError):
@@ -248,12 +240,8 @@ def test_a_wrong_key_is_told_as_such():
     assert caught.value.code == "NEON_UNAUTHORIZED"
 
 
-def test_logical_replication_is_switched_on(
-    neon_client: NeonClient, project: ProjectSnapshot, prod: BranchSnapshot
-):
+def test_logical_replication_is_switched_on(neon_client: NeonClient, project: ProjectSnapshot, prod: BranchSnapshot):
     """Last: it cannot be switched off, and all computes restart."""
     assert neon_client.update_project(project.id, logical_replication=True).logical_replication
-    target = neon_client.connection(
-        project.id, prod.id, database="bank_core", role="bank_owner", pooled=False
-    )
+    target = neon_client.connection(project.id, prod.id, database="bank_core", role="bank_owner", pooled=False)
     assert answer(target, "SHOW wal_level") == "logical"

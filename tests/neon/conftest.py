@@ -206,9 +206,7 @@ class Neon:
     def _create_branch(self, body: Any) -> httpx.Response:
         wanted = body["branch"]
         if any(b["name"] == wanted["name"] for b in self.branches):
-            return refusal(
-                409, f'branch already exists; branch_name:"{wanted["name"]}"', "BRANCH_ALREADY_EXISTS"
-            )
+            return refusal(409, f'branch already exists; branch_name:"{wanted["name"]}"', "BRANCH_ALREADY_EXISTS")
         number = len(self.branches) + 1
         item = branch_json(id=f"br-{number}", default=False, **wanted)
         self.branches.append(item)
@@ -216,9 +214,7 @@ class Neon:
             self.annotations[item["id"]] = {"object": {"type": "branch", "id": item["id"]}, "value": values}
         operations = self._started("create_branch") + self._started("start_compute")
         said = item | {"current_state": "init"}
-        return ok(
-            {"branch": said, "operations": operations, "connection_uris": [{"connection_uri": self.uri}]}, 201
-        )
+        return ok({"branch": said, "operations": operations, "connection_uris": [{"connection_uri": self.uri}]}, 201)
 
     def _get_branch(self, _: Any, wanted: str) -> httpx.Response:
         found = [item for item in self.branches if item["id"] == wanted]

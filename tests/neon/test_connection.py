@@ -18,9 +18,7 @@ words = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters=
 hosts = st.from_regex(r"ep-[a-z0-9-]{1,20}(-pooler)?\.[a-z0-9-]{1,20}\.aws\.neon\.tech", fullmatch=True)
 
 
-@given(
-    words, words, words, hosts, st.none() | st.integers(1, 65535), st.sampled_from(["", "?sslmode=require"])
-)
+@given(words, words, words, hosts, st.none() | st.integers(1, 65535), st.sampled_from(["", "?sslmode=require"]))
 def test_what_is_put_into_a_uri_comes_out_again(username, password, dbname, host, port, query):
     def part(text):
         return quote(text, safe="")
@@ -91,9 +89,7 @@ def test_the_client_gives_the_parts_and_hides_the_password(client, neon):
     }
 
 
-@pytest.mark.parametrize(
-    "uri", ["postgresql://u:hush/x@h/d", "mysql://u:hush@h/d", "postgresql://u:hush@h:99999/d"]
-)
+@pytest.mark.parametrize("uri", ["postgresql://u:hush/x@h/d", "mysql://u:hush@h/d", "postgresql://u:hush@h:99999/d"])
 def test_a_uri_that_is_not_understood_is_not_shown(uri, client, neon):
     neon.uri = uri
     with pytest.raises(NeonctlError) as caught:

@@ -54,9 +54,7 @@ def project(number: int, name: str = "bank") -> dict[str, object]:
 def test_projects_are_read_to_the_last_page_and_matched_exactly(api, plain):
     first = {"projects": [project(n, "bank-old") for n in range(400)], "pagination": {"cursor": "next"}}
     second = {"projects": [project(500), project(501, "the bank")], "pagination": {"cursor": "more"}}
-    pages = api.get("/projects").mock(
-        side_effect=[httpx.Response(200, json=first), httpx.Response(200, json=second)]
-    )
+    pages = api.get("/projects").mock(side_effect=[httpx.Response(200, json=first), httpx.Response(200, json=second)])
     assert plain.find_projects("bank") == snapshot(
         (
             ProjectSnapshot(
@@ -110,9 +108,7 @@ def test_branches_are_read_to_the_last_page_with_their_annotations(api, plain):
     expiring = branch(2, parent_id="br-1", expires_at="2026-12-01T13:00:00+13:00", init_source="parent-data")
     pages = api.get("/projects/p-1/branches").mock(
         side_effect=[
-            httpx.Response(
-                200, json={"branches": [expiring], "annotations": noted, "pagination": {"next": "c1"}}
-            ),
+            httpx.Response(200, json={"branches": [expiring], "annotations": noted, "pagination": {"next": "c1"}}),
             httpx.Response(
                 200,
                 json={
@@ -229,7 +225,4 @@ def test_a_personal_key_without_a_clear_organization_asks_for_one(there, message
 def test_names_with_odd_characters_stay_one_segment_of_the_path(client, neon):
     with pytest.raises(NeonctlError):  # the scripted API knows no such role
         client.reset_password("p-1", "br-1", "a/b?c d%2F")
-    assert (
-        neon.seen[0].url.raw_path
-        == b"/api/v2/projects/p-1/branches/br-1/roles/a%2Fb%3Fc%20d%252F/reset_password"
-    )
+    assert neon.seen[0].url.raw_path == b"/api/v2/projects/p-1/branches/br-1/roles/a%2Fb%3Fc%20d%252F/reset_password"

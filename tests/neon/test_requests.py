@@ -128,11 +128,7 @@ def test_every_request_is_one_that_the_document_describes(document, client, neon
     for request in neon.seen:
         path = request.url.path.removeprefix("/api/v2")
         template, operation = described(document, request.method, path)
-        known = {
-            parameter["name"]: parameter
-            for parameter in operation["parameters"]
-            if parameter["in"] == "query"
-        }
+        known = {parameter["name"]: parameter for parameter in operation["parameters"] if parameter["in"] == "query"}
         sent = dict(request.url.params)
         assert set(sent) <= set(known), f"{request.method} {template}: unknown parameters"
         assert {name for name, p in known.items() if p.get("required")} <= set(sent), template

@@ -40,9 +40,7 @@ def test_reads_are_repeated_after_server_failures(status, client, neon):
     assert client.get_project("p-1").id == "p-1"
 
 
-@pytest.mark.parametrize(
-    "broken", [httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError, httpx.ConnectError]
-)
+@pytest.mark.parametrize("broken", [httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError, httpx.ConnectError])
 def test_reads_are_repeated_after_network_errors(broken, client, neon):
     reading(neon, broken("gone"))
     assert client.get_project("p-1").id == "p-1"

@@ -23,9 +23,7 @@ def no_sleep(_: float) -> None:
     raise AssertionError("nothing here waits for a deletion")
 
 
-def bring_about(
-    store: SecretStore, name: str, wanted: Credential, token: Callable[[], str], mark: str
-) -> None:
+def bring_about(store: SecretStore, name: str, wanted: Credential, token: Callable[[], str], mark: str) -> None:
     """What provisioning does with one secret: look, then act on what is there. Remembers nothing."""
     seen = store.describe([name]).get(name)
     tags = {DIGEST_TAG: mark}
@@ -41,9 +39,7 @@ def bring_about(
     store.set_tags(name, tags)
 
 
-def prepare(
-    start: str, store: SecretStore, name: str, credential: Callable[[str], Credential], token: Any
-) -> None:
+def prepare(start: str, store: SecretStore, name: str, credential: Callable[[str], Credential], token: Any) -> None:
     if start == "absent":
         return
     store.create(name, credential("old"), token=token(), kms_key_id=None, tags={DIGEST_TAG: "old"})
@@ -90,9 +86,7 @@ def test_each_step_can_be_made_again_with_its_token(
 ) -> None:
     """The same step with the same token after a cut at any of its calls."""
     steps: dict[str, Callable[[SecretStore, str, str], object]] = {
-        "create": lambda store, each, new: store.create(
-            each, credential("new"), token=new, kms_key_id=None, tags={}
-        ),
+        "create": lambda store, each, new: store.create(each, credential("new"), token=new, kms_key_id=None, tags={}),
         "stage": lambda store, each, new: store.stage(each, credential("new"), token=new),
         "promote": lambda store, each, new: store.promote(each, new),
         "delete": lambda store, each, _: store.delete(each, recovery_days=7),

@@ -19,9 +19,7 @@ CANARY = "Canary0123456789Canary0123456789"
 
 # What Postgres takes as a name or a password: anything but NUL (and no half characters, which UTF-8 lacks).
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=40)
-HOST = st.text(string.ascii_lowercase + string.digits + "-", min_size=1, max_size=30).map(
-    "ep-{}.neon.tech".format
-)
+HOST = st.text(string.ascii_lowercase + string.digits + "-", min_size=1, max_size=30).map("ep-{}.neon.tech".format)
 ADDRESSES = st.builds(
     Addresses,
     direct=st.builds(Address, HOST, st.integers(1, 65535)),

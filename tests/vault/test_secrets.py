@@ -31,13 +31,9 @@ def test_a_missing_secret_is_absent(store: SecretStore, name: str) -> None:
     assert store.describe([]) == {}
 
 
-def test_create_makes_the_first_version_current(
-    store: SecretStore, name: str, credential: Make, token: Token
-) -> None:
+def test_create_makes_the_first_version_current(store: SecretStore, name: str, credential: Make, token: Token) -> None:
     first = token()
-    assert (
-        store.create(name, credential("one"), token=first, kms_key_id=None, tags={DIGEST_TAG: "d"}) == first
-    )
+    assert store.create(name, credential("one"), token=first, kms_key_id=None, tags={DIGEST_TAG: "d"}) == first
     assert store.read(name) == (first, credential("one"))
     snapshot = store.describe([name])[name]
     assert (snapshot.name, snapshot.current_version, snapshot.pending_version) == (name, first, None)
@@ -82,9 +78,7 @@ def test_create_does_not_take_over_a_secret_that_appeared_meanwhile(
     assert store.read(name) == (first, credential("one"))
 
 
-def test_stage_leaves_the_current_value_alone(
-    store: SecretStore, name: str, credential: Make, token: Token
-) -> None:
+def test_stage_leaves_the_current_value_alone(store: SecretStore, name: str, credential: Make, token: Token) -> None:
     first, second = token(), token()
     store.create(name, credential("one"), token=first, kms_key_id=None, tags={})
     assert store.stage(name, credential("two"), token=second) == second
@@ -158,9 +152,7 @@ def test_promote_leaves_another_pending_version_alone(
     assert versions(client, name) == {first: ["AWSCURRENT"], second: ["AWSPENDING"]}
 
 
-def test_promote_of_an_unknown_version_says_so(
-    store: SecretStore, name: str, credential: Make, token: Token
-) -> None:
+def test_promote_of_an_unknown_version_says_so(store: SecretStore, name: str, credential: Make, token: Token) -> None:
     first = token()
     store.create(name, credential("one"), token=first, kms_key_id=None, tags={})
     with pytest.raises(ServiceError) as caught:
@@ -169,9 +161,7 @@ def test_promote_of_an_unknown_version_says_so(
     assert store.read(name) == (first, credential("one"))
 
 
-def test_tags_are_added_and_overwritten(
-    store: SecretStore, name: str, credential: Make, token: Token
-) -> None:
+def test_tags_are_added_and_overwritten(store: SecretStore, name: str, credential: Make, token: Token) -> None:
     store.create(name, credential("one"), token=token(), kms_key_id=None, tags={"a": "1", "b": "1"})
     store.set_tags(name, {"b": "2", "c": "3"})
     store.set_tags(name, {})
@@ -241,9 +231,7 @@ def test_create_brings_a_scheduled_secret_back_with_the_new_value(
     assert dict(snapshot.tags) == {DIGEST_TAG: "new", "a": "1"}
 
 
-def test_list_gives_metadata_below_a_prefix(
-    store: SecretStore, name: str, credential: Make, token: Token
-) -> None:
+def test_list_gives_metadata_below_a_prefix(store: SecretStore, name: str, credential: Make, token: Token) -> None:
     first, second = token(), token()
     store.create(f"{name}/a", credential("CanaryValue1"), token=first, kms_key_id=None, tags={"k": "v"})
     store.create(f"{name}/b", credential("CanaryValue2"), token=second, kms_key_id=None, tags={})
@@ -291,9 +279,7 @@ def test_plain_text_is_read_as_a_secret(store: SecretStore, client: Any, name: s
     assert "canary" not in repr(store.read_text(name))
 
 
-def test_a_value_that_is_no_credential_is_named_and_not_shown(
-    store: SecretStore, client: Any, name: str
-) -> None:
+def test_a_value_that_is_no_credential_is_named_and_not_shown(store: SecretStore, client: Any, name: str) -> None:
     client.create_secret(Name=name, SecretString="napi_canary")
     with pytest.raises(ServiceError) as caught:
         store.read(name)

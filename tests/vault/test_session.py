@@ -72,9 +72,7 @@ def test_a_role_of_the_wrong_account_is_refused(cloud: None) -> None:
 
 
 @pytest.mark.parametrize("environ", [{}, {"AWS_PROFILE": "missing"}, {"AWS_ACCESS_KEY_ID": "alone"}])
-def test_without_credentials_both_ways_are_named(
-    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_credentials_both_ways_are_named(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(AwsError) as caught:

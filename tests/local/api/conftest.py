@@ -161,9 +161,9 @@ class Neon:
         )
 
     def uri(self, project_id: str, role: str, database: str, **query: Any) -> str:
-        return self.get(
-            f"/projects/{project_id}/connection_uri", role_name=role, database_name=database, **query
-        )["uri"]
+        return self.get(f"/projects/{project_id}/connection_uri", role_name=role, database_name=database, **query)[
+            "uri"
+        ]
 
     def new_project(self, name: str, **fields: Any) -> Json:
         body = {"name": name, "org_id": self.platform.org_id, "pg_version": 18, **fields}

@@ -188,9 +188,7 @@ def test_expiry_has_rules(neon: Any, branches: Branches) -> None:
 
 def test_an_expired_branch_is_deleted(neon: Any, branches: Branches) -> None:
     branch_id = branches.new("brief", expires_at=moment(seconds=2))["branch"]["id"]
-    neon.until(
-        lambda: neon.http.get(f"{branches.path}/{branch_id}").status_code, lambda status: status == 404
-    )
+    neon.until(lambda: neon.http.get(f"{branches.path}/{branch_id}").status_code, lambda status: status == 404)
     neon.idle(branches.project_id)
 
 

@@ -73,9 +73,7 @@ def test_a_killed_daemon_takes_its_work_up_again(neon: Any, contract: Any, tmp_p
         client = type(neon)(platform, contract)
         project = client.new_project("survivor")
         project_id = project["project"]["id"]
-        set_faults(
-            platform, [{"target": "operation", "action": "create_branch", "latency_ms": 60_000, "count": 1}]
-        )
+        set_faults(platform, [{"target": "operation", "action": "create_branch", "latency_ms": 60_000, "count": 1}])
         body = {"branch": {"name": "half-made"}, "endpoints": [{"type": "read_write"}]}
         answer = client.call("POST", f"/projects/{project_id}/branches", body, expect=201)
         client.http.close()

@@ -67,9 +67,7 @@ def test_a_failed_branch_leaves_nothing(neon: Any, bank: Any) -> None:
     neon.done("DELETE", f"{path}/{made['branch']['id']}")
 
 
-@pytest.mark.parametrize(
-    ("status", "retry_after"), [(423, None), (429, 7), (500, None), (503, None)]
-)
+@pytest.mark.parametrize(("status", "retry_after"), [(423, None), (429, 7), (500, None), (503, None)])
 def test_statuses_on_demand(neon: Any, status: int, retry_after: int | None) -> None:
     rule = {"target": "neon", "path": "^/regions$", "status": status, "retry_after": retry_after, "nth": 2}
     set_faults(neon.platform, [rule])

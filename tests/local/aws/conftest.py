@@ -115,9 +115,7 @@ def store(tmp_path: Path, clock: list[float]) -> Iterator[AwsStore]:
 
 
 @pytest.fixture
-def serve(
-    loop: Loop, boto_session: boto3.Session, store: AwsStore
-) -> Iterator[Callable[..., Endpoint]]:
+def serve(loop: Loop, boto_session: boto3.Session, store: AwsStore) -> Iterator[Callable[..., Endpoint]]:
     """Serve ``store`` on a new port: ``serve(faults=…)`` gives an Endpoint."""
     started: list[tuple[web.AppRunner, Endpoint]] = []
 

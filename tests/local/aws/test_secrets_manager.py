@@ -234,9 +234,7 @@ class TestOursOnly:
     def test_concurrent_puts_leave_one_current_and_one_previous(self, ours: Any) -> None:
         ours.create_secret(Name=NAME, SecretString="first")
         with ThreadPoolExecutor(16) as pool:
-            puts = list(
-                pool.map(lambda n: ours.put_secret_value(SecretId=NAME, SecretString=f"value {n}"), range(32))
-            )
+            puts = list(pool.map(lambda n: ours.put_secret_value(SecretId=NAME, SecretString=f"value {n}"), range(32)))
         assert len({put["VersionId"] for put in puts}) == 32
         assert sorted(sum(stages(ours).values(), [])) == ["AWSCURRENT", "AWSPREVIOUS"]
         versions = ours.list_secret_version_ids(SecretId=NAME, IncludeDeprecated=True)["Versions"]

@@ -1,0 +1,274 @@
+"""The law of planning: carrying out a plan empties the next one, from any state that may be met."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from plan_model import Model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neonctl.desired.load import load
+from neonctl.desired.model import Desired, MigrationRef
+from neonctl.errors import UnsafePlanError
+from neonctl.plan.changes import AnyChange, CreateBranch, RebuildDatabase, RunMigrations, StoreSecret
+from neonctl.plan.diff import diff
+from neonctl.plan.observed import AppliedVersion, BranchSnapshot, CredentialMark, Grant, Observed, RoleSnapshot
+from neonctl.plan.plan import Plan
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def desired() -> Desired:
+    whole = load(ROOT / "config")
+    refs = {name: (MigrationRef(version="001", script="V001__x.sql", checksum=1),) for name in whole.platform.databases}
+    return whole.model_copy(update={"migrations": refs})
+
+
+@pytest.fixture(scope="module")
+def settled(desired: Desired) -> Observed:
+    model = Model(desired, Observed())
+    model.enact(diff(desired, Observed()))
+    return model.enact(diff(desired, model.observed))
+
+
+def addresses(plan: Plan) -> list[str]:
+    return [change.address for change in plan.work]
+
+
+def test_from_nothing_two_rounds_settle_everything(desired: Desired) -> None:
+    model = Model(desired, Observed())
+    first = diff(desired, Observed())
+    assert {"create", "update"} >= {change.action for change in first.work}
+    after = model.enact(first)
+    second = diff(desired, after)
+    assert {change.kind for change in second.work} <= {"publication", "grant", "parameter"}
+    assert addresses(diff(desired, model.enact(second))) == []
+
+
+def test_a_plan_is_the_same_whatever_the_order_of_what_was_read(desired: Desired, settled: Observed) -> None:
+    turned = replace(
+        settled,
+        branches=tuple(reversed(settled.branches)),
+        environments=dict(reversed(list(settled.environments.items()))),
+    )
+    assert diff(desired, turned) == diff(desired, settled)
+    assert diff(desired, Observed()).fingerprint == diff(desired, Observed()).fingerprint
+
+
+KINDS = st.sampled_from(["app_user", "migrate_user", "readonly"])
+
+
+@st.composite
+def damage(draw: st.DrawFn) -> tuple[str, object]:
+    """One thing that somebody did to the platform behind our back."""
+    what = draw(
+        st.sampled_from(
+            [
+                "extra-grant",
+                "lost-grant",
+                "role-attribute",
+                "lost-role",
+                "mark",
+                "lost-secret",
+                "pending",
+                "deleted",
+                "tag",
+                "parameter",
+                "membership",
+                "owner",
+                "publication",
+                "lost-schema",
+                "address",
+                "protection",
+                "size",
+            ]
+        )
+    )
+    return what, draw(st.tuples(st.sampled_from(["prod", "uat", "dev"]), st.integers(0, 5), KINDS))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(damage(), min_size=1, max_size=6))
+def test_any_damage_is_repaired_by_one_plan(
+    desired: Desired, settled: Observed, found: list[tuple[str, object]]
+) -> None:
+    model = Model(desired, settled)
+    for what, where in found:
+        environment, number, kind = where  # type: ignore[misc]
+        break_something(model, desired, what, environment, number, kind)
+    plan = diff(desired, model.observed)
+    assert all(change.action != "delete" for change in plan.work)
+    after = model.enact(plan)
+    left = diff(desired, after)
+    if left.work:  # a role that was lost takes its privileges along, seen only once it is back
+        left = diff(desired, model.enact(left))
+    assert addresses(left) == []
+
+
+def break_something(model: Model, desired: Desired, what: str, environment: str, number: int, kind: str) -> None:
+    snapshot = model.observed.environments[environment]
+    assert snapshot.cluster is not None
+    database = list(desired.platform.databases)[number]
+    role = f"{database}_{kind}"
+    secret = f"bank-neon/{desired.environments[environment].stage}/{database}/{kind}"
+    inside = snapshot.cluster.databases[database]
+    roles = dict(snapshot.cluster.roles)
+    secrets = dict(snapshot.secrets)
+    match what:
+        case "extra-grant":
+            extra = Grant("database", database, role, "CREATE")
+            model._set_database(environment, replace(inside, grants=inside.grants | {extra}))
+        case "lost-grant":
+            kept = frozenset(g for g in inside.grants if g.grantee != role)
+            model._set_database(environment, replace(inside, grants=kept))
+        case "role-attribute" if role in roles:
+            model._set_role(environment, replace(roles[role], createdb=True, bypassrls=True, settings={}))
+        case "lost-role" if role in roles:
+            del roles[role]
+            owner = desired.platform.project.owner_role
+            roles[owner] = replace(roles[owner], member_of=roles[owner].member_of - {role})
+            kept = frozenset(g for g in inside.grants if g.grantee != role)
+            model._put(environment, cluster=replace(snapshot.cluster, roles=roles))
+            model._set_database(environment, replace(inside, grants=kept))
+        case "mark" if role in roles:
+            model._set_role(environment, replace(roles[role], mark=CredentialMark("br-other", "version-0")))
+        case "lost-secret":
+            secrets.pop(secret, None)
+            model._put(environment, secrets=secrets)
+        case "pending" if secret in secrets:
+            model._put(environment, secrets={**secrets, secret: replace(secrets[secret], pending_version="p")})
+        case "deleted" if secret in secrets:
+            model._put(environment, secrets={**secrets, secret: replace(secrets[secret], deleted=True)})
+        case "tag" if secret in secrets:
+            model._put(environment, secrets={**secrets, secret: replace(secrets[secret], tags={})})
+        case "parameter":
+            model._put(environment, parameters={})
+        case "membership" if role in roles:
+            model._set_role(environment, replace(roles[role], member_of=frozenset({"pg_read_all_data"})))
+        case "owner":
+            schema = desired.platform.databases[database].schemas[0]
+            model._set_database(environment, replace(inside, schemas={**inside.schemas, schema: "somebody"}))
+        case "publication":
+            model._set_database(environment, replace(inside, publications={}))
+        case "lost-schema":
+            schema = desired.platform.databases[database].schemas[-1]
+            model._set_database(
+                environment, replace(inside, schemas={k: v for k, v in inside.schemas.items() if k != schema})
+            )
+        case "address":
+            assert snapshot.addresses is not None
+            moved = replace(snapshot.addresses, direct=replace(snapshot.addresses.direct, port=6000 + number))
+            model._put(environment, addresses=moved)
+        case "protection":
+            assert snapshot.branch is not None
+            model._put(environment, branch=replace(snapshot.branch, protected=not snapshot.branch.protected))
+        case "size":
+            assert snapshot.endpoint is not None
+            model._put(environment, endpoint=replace(snapshot.endpoint, max_cu=8.0, suspend_timeout_seconds=77))
+        case _:
+            pass
+
+
+def only(plan: Plan, kind: type[AnyChange]) -> list[AnyChange]:
+    return [change for change in plan.work if isinstance(change, kind)]
+
+
+def test_a_lower_environment_made_from_a_prod_that_is_in_use_is_built_by_migrations(
+    desired: Desired, settled: Observed
+) -> None:
+    environments = {name: snapshot for name, snapshot in settled.environments.items() if name != "uat"}
+    branches = tuple(branch for branch in settled.branches if branch.name != "uat")
+    plan = diff(desired, replace(settled, environments=environments, branches=branches))
+    assert [change.environment for change in only(plan, CreateBranch)] == ["uat"]
+    assert len(only(plan, RebuildDatabase)) == len(desired.platform.databases)
+    assert {change.environment for change in only(plan, RunMigrations)} == {"uat"}
+    # The old secrets are there, with passwords of the branch that is gone.
+    assert {change.work for change in only(plan, StoreSecret) if isinstance(change, StoreSecret)} == {"replace"}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"region": "aws-us-east-1"}, "IMMUTABLE_REGION"),
+        ({"postgres_version": 17}, "IMMUTABLE_POSTGRES_VERSION"),
+    ],
+)
+def test_what_cannot_change_is_refused(
+    desired: Desired, settled: Observed, change: dict[str, object], code: str
+) -> None:
+    assert settled.project is not None
+    with pytest.raises(UnsafePlanError) as caught:
+        diff(desired, replace(settled, project=replace(settled.project, **change)))
+    assert caught.value.code == code
+
+
+def test_a_foreign_project_is_refused_unless_adopted(desired: Desired, settled: Observed) -> None:
+    foreign = replace(
+        settled,
+        branches=tuple(replace(branch, annotations={}) for branch in settled.branches),
+        environments={name: replace(s, parameters={}) for name, s in settled.environments.items()},
+    )
+    with pytest.raises(UnsafePlanError) as caught:
+        diff(desired, foreign)
+    assert caught.value.code == "FOREIGN_PROJECT"
+    assert diff(desired, foreign, adopt=True).work
+
+
+def test_production_data_in_a_lower_branch_is_refused(desired: Desired, settled: Observed) -> None:
+    prod = settled.environments["prod"].branch
+    dev = settled.environments["dev"]
+    assert prod is not None
+    assert dev.branch is not None
+    copied = replace(dev.branch, parent_id=prod.id, init_source="parent-data")
+    branches = tuple(copied if branch.id == dev.branch.id else branch for branch in settled.branches)
+    with pytest.raises(UnsafePlanError) as caught:
+        diff(
+            desired,
+            replace(
+                settled, branches=branches, environments={**settled.environments, "dev": replace(dev, branch=copied)}
+            ),
+        )
+    assert caught.value.code == "DATA_FLOWS_DOWN"
+
+
+def test_neons_limits_are_checked_before_anything_is_made(desired: Desired) -> None:
+    narrow = desired.platform.neon.model_copy(update={"max_root_branches": 2})
+    tight = desired.model_copy(update={"platform": desired.platform.model_copy(update={"neon": narrow})})
+    with pytest.raises(UnsafePlanError) as caught:
+        diff(tight, Observed())
+    assert caught.value.code == "PLAN_LIMIT"
+
+
+def test_what_is_not_declared_is_reported_and_left_alone(desired: Desired, settled: Observed) -> None:
+    stranger = BranchSnapshot("br-99", "playground", None, default=False, protected=False, state="ready")
+    dev = settled.environments["dev"]
+    assert dev.cluster is not None
+    cluster = replace(dev.cluster, roles={**dev.cluster.roles, "visitor": RoleSnapshot("visitor")})
+    plan = diff(
+        desired,
+        replace(
+            settled,
+            branches=(*settled.branches, stranger),
+            environments={**settled.environments, "dev": replace(dev, cluster=cluster)},
+        ),
+    )
+    assert plan.work == ()
+    assert {change.address for change in plan.changes} >= {"branch playground", "dev/visitor"}
+
+
+def test_a_database_ahead_of_these_files_is_not_judged_by_them(desired: Desired, settled: Observed) -> None:
+    dev = settled.environments["dev"]
+    assert dev.cluster is not None
+    ahead = dev.cluster.databases["bank_aml"]
+    ahead = replace(
+        ahead,
+        history=(*(ahead.history or ()), AppliedVersion("002", "V002__y.sql", 2)),
+        grants=ahead.grants | {Grant("table", "aml.things", "bank_aml_readonly", "DELETE")},
+    )
+    model = Model(desired, settled)
+    model._set_database("dev", ahead)
+    assert addresses(diff(desired, model.observed)) == []
