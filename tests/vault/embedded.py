@@ -50,9 +50,7 @@ def serving(folder: Path, faults: Any = None) -> Iterator[str]:
         store.close()
 
 
-async def _serve(
-    app: web.Application, started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]]
-) -> None:
+async def _serve(app: web.Application, started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]]) -> None:
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     try:
         await runner.setup()

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from neonctl.plan.credentials import CONNECTION_TAG
 from neonctl.vault.failures import AwsError
-from neonctl.vault.payload import DIGEST_TAG, Credential
+from neonctl.vault.payload import Credential
 from neonctl.vault.secrets import SecretStore
 
 from .cutting import Cutting, Killed, Repeating
@@ -23,16 +24,14 @@ def no_sleep(_: float) -> None:
     raise AssertionError("nothing here waits for a deletion")
 
 
-def bring_about(
-    store: SecretStore, name: str, wanted: Credential, token: Callable[[], str], mark: str
-) -> None:
+def bring_about(store: SecretStore, name: str, wanted: Credential, token: Callable[[], str], mark: str) -> None:
     """What provisioning does with one secret: look, then act on what is there. Remembers nothing."""
     seen = store.describe([name]).get(name)
-    tags = {DIGEST_TAG: mark}
+    tags = {CONNECTION_TAG: mark}
     if seen is None or seen.deleted:
         store.create(name, wanted, token=token(), kms_key_id=None, tags=tags)
         return
-    if seen.pending_version is None and seen.tags.get(DIGEST_TAG) == mark:
+    if seen.pending_version is None and seen.tags.get(CONNECTION_TAG) == mark:
         return
     pending = seen.pending_version
     if pending is None or store.read(name, version_id=pending)[1] != wanted:
@@ -41,12 +40,10 @@ def bring_about(
     store.set_tags(name, tags)
 
 
-def prepare(
-    start: str, store: SecretStore, name: str, credential: Callable[[str], Credential], token: Any
-) -> None:
+def prepare(start: str, store: SecretStore, name: str, credential: Callable[[str], Credential], token: Any) -> None:
     if start == "absent":
         return
-    store.create(name, credential("old"), token=token(), kms_key_id=None, tags={DIGEST_TAG: "old"})
+    store.create(name, credential("old"), token=token(), kms_key_id=None, tags={CONNECTION_TAG: "old"})
     if start in {"half rotated", "deleted half rotated"}:
         store.stage(name, credential("stale"), token=token())
     if start.startswith("deleted"):
@@ -76,7 +73,7 @@ def test_cut_at_every_call_the_next_run_repairs_it(
             assert store.read(each)[1].password.reveal() in {"old", "wanted"}
         bring_about(store, each, wanted, token, "new")
         after = store.describe([each])[each]
-        assert (after.deleted, after.pending_version, after.tags[DIGEST_TAG]) == (False, None, "new")
+        assert (after.deleted, after.pending_version, after.tags[CONNECTION_TAG]) == (False, None, "new")
         assert store.read(each) == (after.current_version, wanted)
         if finished:
             assert at > 2
@@ -90,9 +87,7 @@ def test_each_step_can_be_made_again_with_its_token(
 ) -> None:
     """The same step with the same token after a cut at any of its calls."""
     steps: dict[str, Callable[[SecretStore, str, str], object]] = {
-        "create": lambda store, each, new: store.create(
-            each, credential("new"), token=new, kms_key_id=None, tags={}
-        ),
+        "create": lambda store, each, new: store.create(each, credential("new"), token=new, kms_key_id=None, tags={}),
         "stage": lambda store, each, new: store.stage(each, credential("new"), token=new),
         "promote": lambda store, each, new: store.promote(each, new),
         "delete": lambda store, each, _: store.delete(each, recovery_days=7),

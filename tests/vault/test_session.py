@@ -72,9 +72,7 @@ def test_a_role_of_the_wrong_account_is_refused(cloud: None) -> None:
 
 
 @pytest.mark.parametrize("environ", [{}, {"AWS_PROFILE": "missing"}, {"AWS_ACCESS_KEY_ID": "alone"}])
-def test_without_credentials_both_ways_are_named(
-    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_credentials_both_ways_are_named(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(AwsError) as caught:
@@ -116,7 +114,7 @@ def test_local_ignores_the_surroundings(embedded: Endpoint, monkeypatch: pytest.
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    fresh = AwsAccess(embedded.settings, account_id=OTHER_ACCOUNT, region="eu-west-1", role_arn=ROLE)
+    fresh = AwsAccess(embedded.settings, account_id=OTHER_ACCOUNT, region=REGION, role_arn=ROLE)
     assert fresh.caller().account_id == "000000000000"
     assert fresh.secrets().describe(["missing"]) == {}
 
