@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from plan_model import Model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from neonctl.plan.changes import AnyChange, CreateBranch, RebuildDatabase, RunMi
 from neonctl.plan.diff import diff
 from neonctl.plan.observed import AppliedVersion, BranchSnapshot, CredentialMark, Grant, Observed, RoleSnapshot
 from neonctl.plan.plan import Plan
+from plan_model import Model
 
 ROOT = Path(__file__).parents[2]
 

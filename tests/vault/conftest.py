@@ -69,7 +69,6 @@ def embedded_settings(address: str) -> Settings:
         aws_endpoint_url=address,
         aws_access_key_id="local",
         aws_secret_access_key=embedded_aws.SECRET_KEY,
-        aws_region=embedded_aws.REGION,
     )
 
 

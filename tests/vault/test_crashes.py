@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from neonctl.plan.credentials import CONNECTION_TAG
 from neonctl.vault.failures import AwsError
-from neonctl.vault.payload import DIGEST_TAG, Credential
+from neonctl.vault.payload import Credential
 from neonctl.vault.secrets import SecretStore
 
 from .cutting import Cutting, Killed, Repeating
@@ -26,11 +27,11 @@ def no_sleep(_: float) -> None:
 def bring_about(store: SecretStore, name: str, wanted: Credential, token: Callable[[], str], mark: str) -> None:
     """What provisioning does with one secret: look, then act on what is there. Remembers nothing."""
     seen = store.describe([name]).get(name)
-    tags = {DIGEST_TAG: mark}
+    tags = {CONNECTION_TAG: mark}
     if seen is None or seen.deleted:
         store.create(name, wanted, token=token(), kms_key_id=None, tags=tags)
         return
-    if seen.pending_version is None and seen.tags.get(DIGEST_TAG) == mark:
+    if seen.pending_version is None and seen.tags.get(CONNECTION_TAG) == mark:
         return
     pending = seen.pending_version
     if pending is None or store.read(name, version_id=pending)[1] != wanted:
@@ -42,7 +43,7 @@ def bring_about(store: SecretStore, name: str, wanted: Credential, token: Callab
 def prepare(start: str, store: SecretStore, name: str, credential: Callable[[str], Credential], token: Any) -> None:
     if start == "absent":
         return
-    store.create(name, credential("old"), token=token(), kms_key_id=None, tags={DIGEST_TAG: "old"})
+    store.create(name, credential("old"), token=token(), kms_key_id=None, tags={CONNECTION_TAG: "old"})
     if start in {"half rotated", "deleted half rotated"}:
         store.stage(name, credential("stale"), token=token())
     if start.startswith("deleted"):
@@ -72,7 +73,7 @@ def test_cut_at_every_call_the_next_run_repairs_it(
             assert store.read(each)[1].password.reveal() in {"old", "wanted"}
         bring_about(store, each, wanted, token, "new")
         after = store.describe([each])[each]
-        assert (after.deleted, after.pending_version, after.tags[DIGEST_TAG]) == (False, None, "new")
+        assert (after.deleted, after.pending_version, after.tags[CONNECTION_TAG]) == (False, None, "new")
         assert store.read(each) == (after.current_version, wanted)
         if finished:
             assert at > 2

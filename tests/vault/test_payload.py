@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from neonctl.errors import ServiceError
 from neonctl.plan.observed import Address, Addresses
 from neonctl.secret import Secret
-from neonctl.vault.payload import Credential, connection_digest, make_credential
+from neonctl.vault.payload import Credential, make_credential
 
 CANARY = "Canary0123456789Canary0123456789"
 
@@ -66,7 +66,7 @@ def test_libpq_reads_from_the_uri_what_was_put_in(
 
 @settings(deadline=None)
 @given(ADDRESSES, st.booleans(), TEXT, TEXT, TEXT, CA_FILE)
-def test_json_round_trip_and_digest(
+def test_json_round_trip(
     addresses: Addresses, pooled: bool, username: str, password: str, dbname: str, ca_file: Path | None
 ) -> None:
     made = make_credential(
@@ -74,8 +74,6 @@ def test_json_round_trip_and_digest(
     )
     again = Credential.from_json(made.to_json(), name="s")
     assert again == made
-    wanted = connection_digest(addresses, pooled=pooled, username=username, dbname=dbname, ca_file=ca_file)
-    assert again.connection_digest() == wanted
 
 
 def test_the_document_has_the_fields_of_the_contract() -> None:
@@ -104,29 +102,6 @@ def test_direct_roles_get_the_direct_host() -> None:
 def test_a_numeric_host_stays_readable_for_libpq() -> None:
     made = sample(addresses=Addresses(direct=Address("::1", 5001), pooled=Address("::1", 6001)))
     assert conninfo_to_dict(made.uri.reveal())["host"] == "::1"
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"pooled": False},
-        {"username": "v"},
-        {"dbname": "e"},
-        {"ca_file": Path("/ca/a.pem")},
-        {"ca_file": Path("/ca/b.pem")},
-        {"addresses": Addresses(direct=Address("other.example", 5001), pooled=SAMPLE.pooled)},
-        {"addresses": Addresses(direct=SAMPLE.direct, pooled=Address("pooled.example", 6002))},
-    ],
-    ids=str,
-)
-def test_the_digest_follows_every_field_that_is_no_secret(changes: dict[str, object]) -> None:
-    assert sample(**changes).connection_digest() != sample().connection_digest()
-    ca_files = {sample(ca_file=Path(path)).connection_digest() for path in ("/ca/a.pem", "/ca/b.pem")}
-    assert len(ca_files) == 2
-
-
-def test_the_digest_does_not_depend_on_the_password() -> None:
-    assert sample(password=Secret("another")).connection_digest() == sample().connection_digest()
 
 
 @pytest.mark.parametrize(

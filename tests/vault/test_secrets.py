@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from neonctl.errors import RetryableError, ServiceError
+from neonctl.plan.credentials import CONNECTION_TAG
 from neonctl.vault.failures import AwsError
-from neonctl.vault.payload import DIGEST_TAG, Credential
+from neonctl.vault.payload import Credential
 
 if TYPE_CHECKING:
     from neonctl.vault.secrets import SecretStore
@@ -33,11 +34,11 @@ def test_a_missing_secret_is_absent(store: SecretStore, name: str) -> None:
 
 def test_create_makes_the_first_version_current(store: SecretStore, name: str, credential: Make, token: Token) -> None:
     first = token()
-    assert store.create(name, credential("one"), token=first, kms_key_id=None, tags={DIGEST_TAG: "d"}) == first
+    assert store.create(name, credential("one"), token=first, kms_key_id=None, tags={CONNECTION_TAG: "d"}) == first
     assert store.read(name) == (first, credential("one"))
     snapshot = store.describe([name])[name]
     assert (snapshot.name, snapshot.current_version, snapshot.pending_version) == (name, first, None)
-    assert (snapshot.deleted, dict(snapshot.tags)) == (False, {DIGEST_TAG: "d"})
+    assert (snapshot.deleted, dict(snapshot.tags)) == (False, {CONNECTION_TAG: "d"})
 
 
 def test_many_are_described_at_once(store: SecretStore, name: str, credential: Make, token: Token) -> None:
@@ -220,15 +221,29 @@ def test_create_brings_a_scheduled_secret_back_with_the_new_value(
     store: SecretStore, client: Any, name: str, credential: Make, token: Token, kms_key: Token
 ) -> None:
     old, stale, new, key = token(), token(), token(), kms_key()
-    store.create(name, credential("old"), token=old, kms_key_id=None, tags={DIGEST_TAG: "old", "a": "1"})
+    store.create(name, credential("old"), token=old, kms_key_id=None, tags={CONNECTION_TAG: "old", "a": "1"})
     store.stage(name, credential("stale"), token=stale)
     store.delete(name, recovery_days=7)
-    store.create(name, credential("new"), token=new, kms_key_id=key, tags={DIGEST_TAG: "new"})
+    store.create(name, credential("new"), token=new, kms_key_id=key, tags={CONNECTION_TAG: "new"})
     assert store.read(name) == (new, credential("new"))
     assert versions(client, name) == {old: ["AWSPREVIOUS"], new: ["AWSCURRENT"]}
     snapshot = store.describe([name])[name]
     assert (snapshot.deleted, snapshot.pending_version, snapshot.kms_key_id) == (False, None, key)
-    assert dict(snapshot.tags) == {DIGEST_TAG: "new", "a": "1"}
+    assert dict(snapshot.tags) == {CONNECTION_TAG: "new", "a": "1"}
+
+
+def test_create_fills_a_secret_that_was_made_without_a_value(
+    aws_endpoint: Endpoint, store: SecretStore, client: Any, name: str, credential: Make, token: Token
+) -> None:
+    if not aws_endpoint.documented:
+        pytest.skip("moto cannot hold a secret without a value")
+    client.create_secret(Name=name)
+    assert store.describe([name])[name].current_version is None
+    new = token()
+    assert store.create(name, credential("new"), token=new, kms_key_id=None, tags={"a": "1"}) == new
+    assert store.read(name) == (new, credential("new"))
+    snapshot = store.describe([name])[name]
+    assert (snapshot.pending_version, dict(snapshot.tags)) == (None, {"a": "1"})
 
 
 def test_list_gives_metadata_below_a_prefix(store: SecretStore, name: str, credential: Make, token: Token) -> None:

@@ -114,7 +114,7 @@ def test_local_ignores_the_surroundings(embedded: Endpoint, monkeypatch: pytest.
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    fresh = AwsAccess(embedded.settings, account_id=OTHER_ACCOUNT, region="eu-west-1", role_arn=ROLE)
+    fresh = AwsAccess(embedded.settings, account_id=OTHER_ACCOUNT, region=REGION, role_arn=ROLE)
     assert fresh.caller().account_id == "000000000000"
     assert fresh.secrets().describe(["missing"]) == {}
 

@@ -161,9 +161,7 @@ class Compute:
     def _start_clock(self) -> None:
         self._stop_clock()
         if self.config.idle_suspend_seconds is not None and not self._sessions and self.active:
-            self._idle = asyncio.get_running_loop().call_later(
-                self.config.idle_suspend_seconds, self._suspend_idle
-            )
+            self._idle = asyncio.get_running_loop().call_later(self.config.idle_suspend_seconds, self._suspend_idle)
 
     def _stop_clock(self) -> None:
         if self._idle is not None:

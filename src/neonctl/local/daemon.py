@@ -180,9 +180,7 @@ async def run(layout: Layout) -> None:
         loop.add_signal_handler(number, stop.set)
     faults, journal, key = Faults(layout.faults), Journal(), _key(layout)
     aws_store = AwsStore(layout.aws_database, layout.aws_seal)
-    aws_app = make_aws_app(
-        aws_store, account_id=AWS_ACCOUNT_ID, region=AWS_REGION, faults=AwsFaults(faults, journal)
-    )
+    aws_app = make_aws_app(aws_store, account_id=AWS_ACCOUNT_ID, region=AWS_REGION, faults=AwsFaults(faults, journal))
     try:
         async with _parts(layout, faults) as parts:
             app = make_app(parts.api, key=key, faults=faults, journal=journal)
@@ -219,9 +217,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="neonctl.local.daemon")
     parser.add_argument("--data-dir", type=Path, required=True)
     layout = Layout(parser.parse_args().data_dir.resolve())
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         descriptor = _lock(layout)

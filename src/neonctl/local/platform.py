@@ -63,9 +63,7 @@ def _start_lock(layout: Layout, deadline: float, progress: Callable[[str], None]
     try:
         while not _try_lock(descriptor):
             if time.monotonic() > deadline:
-                raise RetryableError(
-                    "LOCAL_BUSY", "another neonctl has been starting the platform for too long"
-                )
+                raise RetryableError("LOCAL_BUSY", "another neonctl has been starting the platform for too long")
             if not told:
                 progress("another neonctl is starting the local platform; waiting")
                 told = True
@@ -119,9 +117,7 @@ def _ended(pid: int) -> bool:
 
 
 def _start_failed(layout: Layout, what: str) -> ServiceError:
-    tail = (
-        layout.log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:] if layout.log.exists() else []
-    )
+    tail = layout.log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:] if layout.log.exists() else []
     return ServiceError(
         "LOCAL_START_FAILED",
         f"the local platform did not start: {what}",

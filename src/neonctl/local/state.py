@@ -129,15 +129,11 @@ def _ask(platform: Platform, method: str, path: str, body: object = None) -> dic
     if status == http.HTTPStatus.BAD_REQUEST:
         raise UsageError("FAULT_RULE", str(document.get("message")))
     if status != http.HTTPStatus.OK:
-        raise ServiceError(
-            "LOCAL_REFUSED", f"the local platform answered {status}: {document.get('message')}"
-        )
+        raise ServiceError("LOCAL_REFUSED", f"the local platform answered {status}: {document.get('message')}")
     return document
 
 
-def _request(
-    platform: Platform, method: str, path: str, body: object, timeout_s: float
-) -> tuple[int, dict[str, Any]]:
+def _request(platform: Platform, method: str, path: str, body: object, timeout_s: float) -> tuple[int, dict[str, Any]]:
     address = urlsplit(platform.api_url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=timeout_s)
     try:

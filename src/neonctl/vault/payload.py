@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from neonctl.errors import ServiceError
 from neonctl.secret import Secret
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 ENGINE = "postgres"
 SSLMODE = "verify-full"
-DIGEST_TAG = "neonctl:connection"  # the tag that carries connection_digest()
 
 _TEXT_FIELDS = (
     "engine",
@@ -53,12 +51,9 @@ class Credential:
 
     def to_json(self) -> Secret:
         """Return the JSON document that is stored."""
-        return Secret(
-            json.dumps(
-                self._public() | {"password": self.password.reveal(), "uri": self.uri.reveal()},
-                sort_keys=True,
-            )
-        )
+        fields: dict[str, str | int | Secret] = {key: getattr(self, key) for key in (*_TEXT_FIELDS, *_PORT_FIELDS)}
+        plain = {key: value.reveal() if isinstance(value, Secret) else value for key, value in fields.items()}
+        return Secret(json.dumps(plain, sort_keys=True))
 
     @classmethod
     def from_json(cls, document: Secret, *, name: str) -> Credential:
@@ -81,25 +76,6 @@ class Credential:
         known = {key: fields[key] for key in (*_TEXT_FIELDS, *_PORT_FIELDS)}
         known["password"], known["uri"] = Secret(known["password"]), Secret(known["uri"])
         return cls(**known)
-
-    def connection_digest(self) -> str:
-        """The digest of this credential's own fields, as ``connection_digest`` gives it for wanted ones."""
-        query = parse_qs(urlsplit(self.uri.reveal()).query)
-        return _digest(self._public(), query.get("sslrootcert", [None])[0])
-
-    def _public(self) -> dict[str, str | int]:
-        return {
-            "engine": self.engine,
-            "host": self.host,
-            "port": self.port,
-            "username": self.username,
-            "dbname": self.dbname,
-            "sslmode": self.sslmode,
-            "direct_host": self.direct_host,
-            "direct_port": self.direct_port,
-            "pooled_host": self.pooled_host,
-            "pooled_port": self.pooled_port,
-        }
 
 
 def make_credential(
@@ -130,17 +106,6 @@ def make_credential(
     )
 
 
-def connection_digest(addresses: Addresses, *, pooled: bool, username: str, dbname: str, ca_file: Path | None) -> str:
-    """Return 16 hex digits over every field that is no secret, for the tag ``DIGEST_TAG``.
-
-    Planning compares it with the tag and so sees stale hosts without reading a value (product.md 4).
-    """
-    shape = make_credential(
-        addresses, pooled=pooled, username=username, password=Secret(""), dbname=dbname, ca_file=ca_file
-    )
-    return shape.connection_digest()
-
-
 def _uri(host: str, port: int, username: str, password: Secret, dbname: str, ca_file: Path | None) -> Secret:
     def encoded(text: str) -> str:
         return quote(text, safe="")
@@ -154,11 +119,6 @@ def _uri(host: str, port: int, username: str, password: Secret, dbname: str, ca_
     return Secret(
         f"postgresql://{encoded(username)}:{encoded(password.reveal())}@{place}:{port}/{encoded(dbname)}?{options}"
     )
-
-
-def _digest(public: dict[str, str | int], root: str | None) -> str:
-    canonical = json.dumps(public | {"sslrootcert": root or ""}, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def _parse_object(document: Secret) -> dict[str, Any]:

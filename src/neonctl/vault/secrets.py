@@ -99,7 +99,7 @@ class SecretStore:
         """Make a secret whose first version is current at once; return that version's id, which is ``token``.
 
         ``token``: 32 to 64 characters, one per value (a UUID). Again with the same value it changes nothing.
-        A secret that is scheduled for deletion is restored and gets the value, key and tags.
+        A secret that is scheduled for deletion is restored and gets the value, key and tags; so does an empty one.
 
         Raises ``RetryableError`` ``SECRET_EXISTS`` when another run made it meanwhile,
         ``SECRET_BEING_DELETED`` while AWS still removes one of that name; ``ServiceError``
@@ -112,7 +112,7 @@ class SecretStore:
                 if refusal.aws_code not in {"ResourceExistsException", "InvalidRequestException"}:
                     raise
                 state = self._describe(name)
-                if state is not None and "DeletedDate" in state:
+                if state is not None and ("DeletedDate" in state or _has_no_value(state)):
                     return self._revive(name, credential, token, kms_key_id, tags)
                 if state is not None:
                     return self._accept_existing(name, credential, token, state)
@@ -225,7 +225,7 @@ class SecretStore:
     def _revive(
         self, name: str, credential: Credential, token: str, kms_key_id: str | None, tags: Mapping[str, str]
     ) -> str:
-        """Tags come last: the digest among them must not speak of a value that is not there yet."""
+        """Tags come last: the one that says where it points to must not speak of a value that is not there yet."""
         self.restore(name)
         if kms_key_id is not None:
             self.update_kms(name, kms_key_id)
@@ -289,6 +289,10 @@ class SecretStore:
     def _is_deleted(self, name: str) -> bool:
         answer = self._describe(name)
         return answer is not None and "DeletedDate" in answer
+
+
+def _has_no_value(state: DescribeSecretResponseTypeDef) -> bool:
+    return holder(state.get("VersionIdsToStages", {}), CURRENT) is None
 
 
 def _token_used(name: str, token: str) -> ServiceError:

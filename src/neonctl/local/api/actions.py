@@ -81,13 +81,9 @@ class ClusterActions:
             case "suspend":
                 store.endpoints.put(replace(self._endpoint(operation), suspended_at=at))
             case "delete_role":
-                store.roles.delete(
-                    "branch_id = ? AND name = ?", (operation.branch_id, operation.payload["name"])
-                )
+                store.roles.delete("branch_id = ? AND name = ?", (operation.branch_id, operation.payload["name"]))
             case "delete_database":
-                store.databases.delete(
-                    "branch_id = ? AND name = ?", (operation.branch_id, operation.payload["name"])
-                )
+                store.databases.delete("branch_id = ? AND name = ?", (operation.branch_id, operation.payload["name"]))
             case _:
                 pass
 

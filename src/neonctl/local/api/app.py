@@ -119,9 +119,7 @@ async def _answer(api: Api, route: Route, request: web.Request) -> web.Response:
     for name in _ID_PARTS & path.keys():
         if not ID_PATTERN.match(path[name]):
             raise bad_request(f"{name} must match {ID_PATTERN.pattern}")
-    query = {
-        name: rule(request.query[name], name) for name, rule in route.query.items() if name in request.query
-    }
+    query = {name: rule(request.query[name], name) for name, rule in route.query.items() if name in request.query}
     reply = await route.handler(api, Call(path, query, await _body(route, request)))
     if reply.body is None:
         return web.Response(status=reply.status)

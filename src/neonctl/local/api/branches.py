@@ -104,9 +104,7 @@ async def create_branch(api: Api, call: Call) -> Reply:
     )
 
 
-def _write_branch(
-    api: Api, change: Change, branch: Branch, parent: Branch, endpoints: list[Endpoint]
-) -> None:
+def _write_branch(api: Api, change: Change, branch: Branch, parent: Branch, endpoints: list[Endpoint]) -> None:
     store = api.store
     store.branches.put(branch)
     store.copy_contents(parent.id, branch.id)

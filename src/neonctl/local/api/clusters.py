@@ -76,9 +76,7 @@ class Clusters:
                 "branch_id = ? AND role = ? ORDER BY seq DESC LIMIT ?",
                 (seen.branch_id, seen.role, _SEEN_KEPT),
             )
-            store.seen.delete(
-                "branch_id = ? AND role = ? AND seq < ?", (seen.branch_id, seen.role, kept[-1].seq)
-            )
+            store.seen.delete("branch_id = ? AND role = ? AND seq < ?", (seen.branch_id, seen.role, kept[-1].seq))
 
     async def sync(self, branch: Branch) -> None:
         """Bring the branch's roles and databases up to the catalogue's; while operations run, rows lead."""
@@ -129,9 +127,7 @@ class Clusters:
         if latest is not None and match is not None:
             with store.transaction():
                 store.roles.put(replace(latest, password=match))
-                store.seen.delete(
-                    "branch_id = ? AND role = ? AND seq <= ?", (role.branch_id, role.name, seen[0].seq)
-                )
+                store.seen.delete("branch_id = ? AND role = ? AND seq <= ?", (role.branch_id, role.name, seen[0].seq))
         return match
 
     async def give_own_passwords(self, branch_id: str) -> None:

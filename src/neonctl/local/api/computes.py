@@ -56,9 +56,7 @@ def kept_settings(wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 def default_endpoint_settings(wanted: Mapping[str, Any]) -> dict[str, Any]:
     """A project's defaults for its endpoints, filled up and checked."""
-    min_cu = wanted.get(
-        "autoscaling_limit_min_cu", min(DEFAULT_MIN_CU, wanted.get("autoscaling_limit_max_cu", 1))
-    )
+    min_cu = wanted.get("autoscaling_limit_min_cu", min(DEFAULT_MIN_CU, wanted.get("autoscaling_limit_max_cu", 1)))
     filled = {
         "autoscaling_limit_min_cu": min_cu,
         "autoscaling_limit_max_cu": wanted.get("autoscaling_limit_max_cu", max(DEFAULT_MAX_CU, min_cu)),

@@ -112,11 +112,7 @@ class Api:
     def endpoint_document(self, row: Endpoint, project: Project) -> Document:
         """The endpoint with its state as it is now."""
         waiting = [item for item in self.store.unfinished(project.id) if item.endpoint_id == row.id]
-        pending = (
-            {"start_compute": "active", "suspend_compute": "idle"}.get(waiting[-1].action)
-            if waiting
-            else None
-        )
+        pending = {"start_compute": "active", "suspend_compute": "idle"}.get(waiting[-1].action) if waiting else None
         active = row.provisioned and self.clusters.engine.compute_active(row.id)
         return documents.endpoint(row, region_id=project.region_id, active=active, pending=pending)
 

@@ -199,7 +199,5 @@ def operation(row: Operation) -> Document:
         "created_at": stamp(row.created_at),
         "updated_at": stamp(row.updated_at),
         "total_duration_ms": int(took / timedelta(milliseconds=1)),
-        **_filled(
-            branch_id=row.branch_id, endpoint_id=row.endpoint_id, error=row.error, retry_at=row.retry_at
-        ),
+        **_filled(branch_id=row.branch_id, endpoint_id=row.endpoint_id, error=row.error, retry_at=row.retry_at),
     }

@@ -11,9 +11,7 @@ if TYPE_CHECKING:
 class ApiError(Exception):
     """A refusal that is answered as ``{"request_id", "code", "message"}`` (GeneralError of the document)."""
 
-    def __init__(
-        self, status: int, message: str, *, code: str = "", headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, status: int, message: str, *, code: str = "", headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
@@ -35,6 +33,4 @@ def unprocessable(message: str, code: str = "") -> ApiError:
 
 def locked() -> ApiError:
     """Operations of a project run one after another; nothing new is scheduled meanwhile (facts.md 6)."""
-    return ApiError(
-        423, "project already has running conflicting operations, scheduling of new ones is prohibited"
-    )
+    return ApiError(423, "project already has running conflicting operations, scheduling of new ones is prohibited")

@@ -58,9 +58,7 @@ def _new_project(wanted: Mapping[str, Any]) -> Project:
         raise unprocessable(f'region "{region_id}" not found')
     version = wanted.get("pg_version", PG_VERSION)
     if version != PG_VERSION:
-        raise unprocessable(
-            f"the local platform runs Postgres {PG_VERSION} only; pg_version {version} was asked for"
-        )
+        raise unprocessable(f"the local platform runs Postgres {PG_VERSION} only; pg_version {version} was asked for")
     older = {name: wanted[name] for name in wanted if name.startswith("autoscaling_limit_")}
     project_id, at = new_id(), now()
     return Project(
@@ -71,9 +69,7 @@ def _new_project(wanted: Mapping[str, Any]) -> Project:
         store_passwords=wanted.get("store_passwords", True),
         history_retention_seconds=wanted.get("history_retention_seconds", 86_400),
         settings=_merged_settings({}, wanted.get("settings", {})),
-        default_endpoint_settings=default_endpoint_settings(
-            {**older, **wanted.get("default_endpoint_settings", {})}
-        ),
+        default_endpoint_settings=default_endpoint_settings({**older, **wanted.get("default_endpoint_settings", {})}),
         created_at=at,
         updated_at=at,
     )

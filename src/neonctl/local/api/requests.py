@@ -173,9 +173,7 @@ DATABASE_CREATE = members(
     {"database": members({"name": string(), "owner_name": string()}, required=("name", "owner_name"))},
     required=("database",),
 )
-DATABASE_UPDATE = members(
-    {"database": members({"name": string(), "owner_name": string()})}, required=("database",)
-)
+DATABASE_UPDATE = members({"database": members({"name": string(), "owner_name": string()})}, required=("database",))
 ROLE_CREATE = members(
     {"role": members({"name": string(), "no_login": boolean}, required=("name",))}, required=("role",)
 )

@@ -105,9 +105,7 @@ async def reset_password(api: Api, call: Call) -> Reply:
     row = _existing(api, branch, call.path["role_name"])
     writer_of(branch, api.store.live_endpoints(branch.id))
     api.unlocked(project)
-    changed = replace(
-        row, password=Secret(new_password()), previous=row.password, no_login=False, updated_at=now()
-    )
+    changed = replace(row, password=Secret(new_password()), previous=row.password, no_login=False, updated_at=now())
     with api.change(project.id) as change:
         api.store.roles.put(changed)
         api.store.seen.delete("branch_id = ? AND role = ?", (branch.id, row.name))

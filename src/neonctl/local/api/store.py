@@ -81,18 +81,14 @@ class Store:
 
     def unfinished(self, project_id: str) -> list[Operation]:
         """Operations still to be done, oldest first."""
-        return self.operations.select(
-            f"project_id = ? AND status IN {_UNFINISHED_SQL} ORDER BY seq", (project_id,)
-        )
+        return self.operations.select(f"project_id = ? AND status IN {_UNFINISHED_SQL} ORDER BY seq", (project_id,))
 
     def projects_with_work(self) -> set[str]:
         """Ids of projects that have unfinished operations."""
         return {item.project_id for item in self.operations.select(f"status IN {_UNFINISHED_SQL}")}
 
     def live_branches(self, project_id: str) -> list[Branch]:
-        return self.branches.select(
-            "project_id = ? AND deleted_at IS NULL ORDER BY created_at", (project_id,)
-        )
+        return self.branches.select("project_id = ? AND deleted_at IS NULL ORDER BY created_at", (project_id,))
 
     def children(self, branch_id: str) -> list[Branch]:
         return self.branches.select("parent_id = ? AND deleted_at IS NULL", (branch_id,))
@@ -101,9 +97,7 @@ class Store:
         return self.endpoints.select("branch_id = ? AND deleted_at IS NULL ORDER BY created_at", (branch_id,))
 
     def live_roles(self, branch_id: str) -> list[Role]:
-        return self.roles.select(
-            "branch_id = ? AND deleted_at IS NULL ORDER BY created_at, name", (branch_id,)
-        )
+        return self.roles.select("branch_id = ? AND deleted_at IS NULL ORDER BY created_at, name", (branch_id,))
 
     def live_databases(self, branch_id: str) -> list[Database]:
         return self.databases.select("branch_id = ? AND deleted_at IS NULL ORDER BY id", (branch_id,))

@@ -77,17 +77,12 @@ class Table(Generic[Row]):
         kinds = [_plain(hints[column]) for column in self._columns]
         self._writers = [_writer(kind, seal) for kind in kinds]
         self._readers = [_reader(kind, seal) for kind in kinds]
-        db.execute(
-            f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(self._columns)}, PRIMARY KEY ({', '.join(key)}))"
-        )
+        db.execute(f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(self._columns)}, PRIMARY KEY ({', '.join(key)}))")
 
     def put(self, row: Row) -> None:
         """Insert the row, or replace the one with the same key."""
         values = [getattr(row, column) for column in self._columns]
-        bound = [
-            None if value is None else write(value)
-            for value, write in zip(values, self._writers, strict=True)
-        ]
+        bound = [None if value is None else write(value) for value, write in zip(values, self._writers, strict=True)]
         marks = ", ".join("?" * len(bound))
         self._db.execute(f"INSERT OR REPLACE INTO {self._name} VALUES ({marks})", bound)  # noqa: S608
 
@@ -115,8 +110,5 @@ class Table(Generic[Row]):
         return int(found.fetchone()[0])
 
     def _row(self, values: Sequence[object]) -> Row:
-        read = [
-            None if value is None else reader(value)
-            for value, reader in zip(values, self._readers, strict=True)
-        ]
+        read = [None if value is None else reader(value) for value, reader in zip(values, self._readers, strict=True)]
         return self._type(*read)

@@ -24,19 +24,12 @@ def connection_uri(
     port = endpoint.pooled_port if pooled else endpoint.direct_port
     user = f"{quote(role, safe='')}:{quote(password.reveal(), safe='')}"
     certificate = quote(str(ca_file), safe="/")
-    return (
-        f"postgresql://{user}@{host(port)}/{quote(database, safe='')}"
-        f"?sslmode=verify-full&sslrootcert={certificate}"
-    )
+    return f"postgresql://{user}@{host(port)}/{quote(database, safe='')}?sslmode=verify-full&sslrootcert={certificate}"
 
 
-def connection_details(
-    endpoint: Endpoint, *, role: str, password: Secret, database: str, ca_file: Path
-) -> Document:
+def connection_details(endpoint: Endpoint, *, role: str, password: Secret, database: str, ca_file: Path) -> Document:
     """URI and its parts, as creation answers carry them."""
-    uri = connection_uri(
-        endpoint, role=role, password=password, database=database, ca_file=ca_file, pooled=False
-    )
+    uri = connection_uri(endpoint, role=role, password=password, database=database, ca_file=ca_file, pooled=False)
     return {
         "connection_uri": uri,
         "connection_parameters": {

@@ -130,11 +130,7 @@ def members(properties: Mapping[str, Rule], *, required: tuple[str, ...] = ()) -
         for name in required:
             if name not in entries:
                 raise bad_request(f"{where}.{name} is required")
-        return {
-            name: inner(entries[name], f"{where}.{name}")
-            for name, inner in properties.items()
-            if name in entries
-        }
+        return {name: inner(entries[name], f"{where}.{name}") for name, inner in properties.items() if name in entries}
 
     return rule
 

@@ -114,9 +114,7 @@ def _create_key(call: Call) -> Answer:
     spec = params.find("KeySpec") or params.find("CustomerMasterKeySpec") or _SYMMETRIC
     usage = params.find("KeyUsage") or "ENCRYPT_DECRYPT"
     if spec != _SYMMETRIC and spec not in _CURVES:
-        raise AwsError(
-            "UnsupportedOperationException", f"The embedded platform makes no keys of the spec {spec}."
-        )
+        raise AwsError("UnsupportedOperationException", f"The embedded platform makes no keys of the spec {spec}.")
     if usage != ("ENCRYPT_DECRYPT" if spec == _SYMMETRIC else "SIGN_VERIFY"):
         raise invalid(
             f"The operation failed because the KeyUsage value of the KMS key {usage} is not valid for {spec}."
@@ -187,9 +185,7 @@ def _schedule_deletion(call: Call) -> Answer:
     if row["manager"] == "AWS":
         raise invalid("A key that AWS manages can't be deleted.")
     if row["deletion_at"] is not None:
-        raise AwsError(
-            "KMSInvalidStateException", f"{call.arn('kms', 'key/' + row['key_id'])} is pending deletion."
-        )
+        raise AwsError("KMSInvalidStateException", f"{call.arn('kms', 'key/' + row['key_id'])} is pending deletion.")
     days = call.params.bounded("PendingWindowInDays", 30, 7, 30)
     deletion_at = call.now + days * _DAY_S
     call.db.execute("UPDATE kms_key SET deletion_at = ? WHERE key_id = ?", (deletion_at, row["key_id"]))
@@ -291,13 +287,9 @@ def _verify(call: Call) -> Answer:
     algorithm, digest = _digest(call, row)
     signature = call.params.blob("Signature") or b""
     try:
-        _private_key(call, row).public_key().verify(
-            signature, digest, ec.ECDSA(utils.Prehashed(_HASHES[algorithm]))
-        )
+        _private_key(call, row).public_key().verify(signature, digest, ec.ECDSA(utils.Prehashed(_HASHES[algorithm])))
     except InvalidSignature:
-        raise AwsError(
-            "KMSInvalidSignatureException", "The signature is not valid for this message and key."
-        ) from None
+        raise AwsError("KMSInvalidSignatureException", "The signature is not valid for this message and key.") from None
     return {
         "KeyId": call.arn("kms", f"key/{row['key_id']}"),
         "SignatureValid": True,
@@ -317,9 +309,7 @@ def _digest(call: Call, row: sqlite3.Row) -> tuple[str, bytes]:
             raise invalid(f"Digest is invalid length for algorithm {algorithm}.")
         return algorithm, message
     if form != "RAW" or not 1 <= len(message) <= _LARGEST_RAW_MESSAGE:
-        raise invalid(
-            f"Message must have 1 to {_LARGEST_RAW_MESSAGE} bytes and MessageType be RAW or DIGEST."
-        )
+        raise invalid(f"Message must have 1 to {_LARGEST_RAW_MESSAGE} bytes and MessageType be RAW or DIGEST.")
     hasher = hashes.Hash(_HASHES[algorithm])
     hasher.update(message)
     return algorithm, hasher.finalize()

@@ -102,9 +102,7 @@ class Cluster:
 
     def _write_configuration(self, settings: ClusterSettings) -> None:
         self._tools.identity.make_folder(self.socket_folder)
-        conf = postgresql_conf(
-            settings, socket_folder=str(self.socket_folder), major=self._tools.postgres.major
-        )
+        conf = postgresql_conf(settings, socket_folder=str(self.socket_folder), major=self._tools.postgres.major)
         self._tools.identity.write_private(self.data / "postgresql.conf", conf)
         self._tools.identity.write_private(self.data / "pg_hba.conf", HBA)
 

@@ -69,11 +69,7 @@ _SINCE_18 = ("idle_replication_slot_timeout",)
 
 def postgresql_conf(settings: ClusterSettings, *, socket_folder: str, major: int) -> str:
     """The whole postgresql.conf. ``socket_folder`` must be absolute."""
-    fixed = "".join(
-        line + "\n"
-        for line in _FIXED.splitlines()
-        if major >= 18 or not line.startswith(_SINCE_18)
-    )
+    fixed = "".join(line + "\n" for line in _FIXED.splitlines() if major >= 18 or not line.startswith(_SINCE_18))
     lines = [
         f"max_connections = {settings.max_connections}",
         f"wal_level = {'logical' if settings.wal_logical else 'replica'}",

@@ -106,9 +106,7 @@ def _initdb(tools: Tools, folder: Path) -> None:
 
 async def _furnish(cluster: Cluster) -> None:
     async with await cluster.connect() as connection:
-        await connection.execute(
-            "CREATE ROLE neon_superuser NOLOGIN CREATEDB CREATEROLE REPLICATION BYPASSRLS"
-        )
+        await connection.execute("CREATE ROLE neon_superuser NOLOGIN CREATEDB CREATEROLE REPLICATION BYPASSRLS")
         existing = await connection.execute(
             "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(_ADMIN_OPTIONS)]
         )

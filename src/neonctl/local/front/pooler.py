@@ -115,9 +115,7 @@ class Pooler:
             Path(self.socket).unlink()
         users = self._folder / "users.txt"
         self._identity.write_private(users, f'"{SUPERUSER}" "{self._password.reveal()}"\n')
-        self._identity.write_private(
-            self._folder / "pgbouncer.ini", self._configuration(pool, server_folder, users)
-        )
+        self._identity.write_private(self._folder / "pgbouncer.ini", self._configuration(pool, server_folder, users))
 
     def _configuration(self, pool: Pool, server_folder: Path, users: Path) -> str:
         database = f"host={server_folder} port={SOCKET_PORT} auth_user={SUPERUSER}"

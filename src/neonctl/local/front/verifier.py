@@ -29,9 +29,7 @@ def matches(password: str, verifier: str, role: str) -> bool:
         salt, stored = base64.b64decode(scram[2]), base64.b64decode(scram[3])
     except binascii.Error:
         return False
-    return any(
-        hmac.compare_digest(stored, _stored_key(form, salt, int(scram[1]))) for form in _prepared(password)
-    )
+    return any(hmac.compare_digest(stored, _stored_key(form, salt, int(scram[1]))) for form in _prepared(password))
 
 
 def _stored_key(password: bytes, salt: bytes, iterations: int) -> bytes:
