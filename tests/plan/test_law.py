@@ -14,7 +14,15 @@ from neonctl.desired.model import Desired, MigrationRef
 from neonctl.errors import UnsafePlanError
 from neonctl.plan.changes import AnyChange, CreateBranch, RebuildDatabase, RunMigrations, StoreSecret
 from neonctl.plan.diff import diff
-from neonctl.plan.observed import AppliedVersion, BranchSnapshot, CredentialMark, Grant, Observed, RoleSnapshot
+from neonctl.plan.observed import (
+    AppliedVersion,
+    BranchSnapshot,
+    CredentialMark,
+    EnvironmentSnapshot,
+    Grant,
+    Observed,
+    RoleSnapshot,
+)
 from neonctl.plan.plan import Plan
 from plan_model import Model
 
@@ -180,7 +188,8 @@ def only(plan: Plan, kind: type[AnyChange]) -> list[AnyChange]:
 def test_a_lower_environment_made_from_a_prod_that_is_in_use_is_built_by_migrations(
     desired: Desired, settled: Observed
 ) -> None:
-    environments = {name: snapshot for name, snapshot in settled.environments.items() if name != "uat"}
+    gone = EnvironmentSnapshot(secrets=settled.environments["uat"].secrets)
+    environments = {**settled.environments, "uat": gone}
     branches = tuple(branch for branch in settled.branches if branch.name != "uat")
     plan = diff(desired, replace(settled, environments=environments, branches=branches))
     assert [change.environment for change in only(plan, CreateBranch)] == ["uat"]
