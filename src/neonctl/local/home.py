@@ -104,7 +104,7 @@ class Home:
             near.mkdir(exist_ok=True, mode=mode)
             self._sockets = near
             return
-        far = Path(tempfile.mkdtemp(prefix="neonctl-", dir="/tmp"))  # noqa: S108 - mkdtemp makes it private
+        far = Path(tempfile.mkdtemp(prefix="neonctl-", dir="/tmp"))
         far.chmod(mode)
         self._socket_record.write_text(str(far))
         self._sockets = far

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime  # noqa: TC003 - the tables read the annotations
+from datetime import datetime
 from typing import Any
 
-from neonctl.secret import Secret  # noqa: TC001 - the tables read the annotations
+from neonctl.secret import Secret
 
 UNFINISHED = ("scheduling", "running", "error")
 
