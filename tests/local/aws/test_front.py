@@ -130,7 +130,7 @@ def test_sts_throttles_in_its_own_words(serve: Any) -> None:
 @pytest.mark.parametrize(("cut", "left"), [("before", 0), ("after", 1)])
 def test_a_cut_connection_before_or_after_the_work(serve: Any, cut: Any, left: int) -> None:
     client = serve(faults=Faults(FaultDecision(delay_s=0.01, cut=cut))).client("secretsmanager")
-    with pytest.raises((ConnectionClosedError, ConnectionError)):
+    with pytest.raises(ConnectionClosedError):
         client.create_secret(Name="s", SecretString="x")
     assert len(client.list_secrets()["SecretList"]) == left
 
