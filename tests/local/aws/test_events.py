@@ -67,9 +67,7 @@ def test_rules_are_kept(client: Any, refused: Any) -> None:
     arn = client.put_rule(Name="all", EventBusName="bank", EventPattern=pattern)["RuleArn"]
     assert arn.endswith(":rule/bank/all")
     rules = client.list_rules(EventBusName="bank")["Rules"]
-    assert [(rule["Name"], rule["State"], rule["EventPattern"]) for rule in rules] == [
-        ("all", "ENABLED", pattern)
-    ]
+    assert [(rule["Name"], rule["State"], rule["EventPattern"]) for rule in rules] == [("all", "ENABLED", pattern)]
     with refused(client, "InvalidEventPatternException"):
         client.put_rule(Name="bad", EventBusName="bank", EventPattern="{")
     client.delete_rule(Name="all", EventBusName="bank")
@@ -89,9 +87,7 @@ def test_what_arrived_can_be_read_in_order_and_continued(local: Any) -> None:
     client.create_event_bus(Name="bank")
     bus_arn = client.describe_event_bus(Name="bank")["Arn"]
     sent = [
-        client.put_events(Entries=[{**ENTRY, "EventBusName": bus, "Resources": ["r"]}])["Entries"][0][
-            "EventId"
-        ]
+        client.put_events(Entries=[{**ENTRY, "EventBusName": bus, "Resources": ["r"]}])["Entries"][0]["EventId"]
         for bus in ("bank", bus_arn, "bank")
     ]
     first = arrived(local, "?bus=bank&limit=2")

@@ -46,9 +46,7 @@ def test_an_unknown_key_id_is_refused(local: Any, service: str, name: str) -> No
     ("service", "name"), [("secretsmanager", "InvalidSignatureException"), ("sts", "SignatureDoesNotMatch")]
 )
 @pytest.mark.parametrize("wrong", [{"aws_secret_access_key": "wrong"}, {"region_name": "us-east-1"}])
-def test_a_wrong_signature_or_region_is_refused(
-    local: Any, service: str, name: str, wrong: dict[str, str]
-) -> None:
+def test_a_wrong_signature_or_region_is_refused(local: Any, service: str, name: str, wrong: dict[str, str]) -> None:
     client = local.client(service, **wrong)
     with pytest.raises(ClientError) as caught:
         client.list_secrets() if service == "secretsmanager" else client.get_caller_identity()

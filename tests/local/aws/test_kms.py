@@ -25,9 +25,7 @@ def ours(local: Any) -> Any:
 
 
 def new_key(client: Any, spec: str = "ECC_NIST_P256") -> str:
-    return client.create_key(KeySpec=spec, KeyUsage="SIGN_VERIFY", Description="status")["KeyMetadata"][
-        "KeyId"
-    ]
+    return client.create_key(KeySpec=spec, KeyUsage="SIGN_VERIFY", Description="status")["KeyMetadata"]["KeyId"]
 
 
 @pytest.mark.parametrize(
@@ -46,9 +44,7 @@ def test_signatures_hold_with_the_public_key(
     public = serialization.load_der_public_key(client.get_public_key(KeyId=key)["PublicKey"])
     assert isinstance(public, ec.EllipticCurvePublicKey)
     public.verify(signed["Signature"], MESSAGE, ec.ECDSA(digest))
-    verified = client.verify(
-        KeyId=key, Message=MESSAGE, Signature=signed["Signature"], SigningAlgorithm=algorithm
-    )
+    verified = client.verify(KeyId=key, Message=MESSAGE, Signature=signed["Signature"], SigningAlgorithm=algorithm)
     assert verified["SignatureValid"] is True
     assert signed["KeyId"].endswith(f":key/{key}")
 
@@ -79,9 +75,9 @@ def test_a_digest_signs_like_its_message(ours: Any) -> None:
     key = new_key(ours)
     digest = hashlib.sha256(MESSAGE).digest()
     signed = ours.sign(KeyId=key, Message=digest, MessageType="DIGEST", SigningAlgorithm="ECDSA_SHA_256")
-    assert ours.verify(
-        KeyId=key, Message=MESSAGE, Signature=signed["Signature"], SigningAlgorithm="ECDSA_SHA_256"
-    )["SignatureValid"]
+    assert ours.verify(KeyId=key, Message=MESSAGE, Signature=signed["Signature"], SigningAlgorithm="ECDSA_SHA_256")[
+        "SignatureValid"
+    ]
     with pytest.raises(Exception, match="length"):
         ours.sign(KeyId=key, Message=b"short", MessageType="DIGEST", SigningAlgorithm="ECDSA_SHA_256")
 

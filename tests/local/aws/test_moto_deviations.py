@@ -27,9 +27,7 @@ def ours(local: Any) -> Any:
 def promoted(client: Any) -> str:
     """A secret whose pending version was made current; returns what is read without naming a stage."""
     old = client.create_secret(Name=NAME, SecretString="old")["VersionId"]
-    new = client.put_secret_value(SecretId=NAME, SecretString="new", VersionStages=["AWSPENDING"])[
-        "VersionId"
-    ]
+    new = client.put_secret_value(SecretId=NAME, SecretString="new", VersionStages=["AWSPENDING"])["VersionId"]
     client.update_secret_version_stage(
         SecretId=NAME, VersionStage="AWSCURRENT", MoveToVersionId=new, RemoveFromVersionId=old
     )
@@ -78,8 +76,7 @@ def test_a_wrong_kms_signature(moto: Any, local: Any) -> None:
 
     def verify(client: Any) -> str:
         key, other = (
-            client.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
-            for _ in range(2)
+            client.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"] for _ in range(2)
         )
         call = {"Message": b"m", "SigningAlgorithm": "ECDSA_SHA_256"}
         signature = client.sign(KeyId=key, **call)["Signature"]

@@ -71,9 +71,7 @@ def test_tags_on_creation_only(client: Any) -> None:
     put(client, Tags=tags)
     with pytest.raises(ClientError, match="tags and overwrite"):
         put(client, Tags=tags, Overwrite=True)
-    client.add_tags_to_resource(
-        ResourceType="Parameter", ResourceId=NAME, Tags=[{"Key": "stage", "Value": "prod"}]
-    )
+    client.add_tags_to_resource(ResourceType="Parameter", ResourceId=NAME, Tags=[{"Key": "stage", "Value": "prod"}])
     client.remove_tags_from_resource(ResourceType="Parameter", ResourceId=NAME, TagKeys=["owner"])
     listed = client.list_tags_for_resource(ResourceType="Parameter", ResourceId=NAME)["TagList"]
     assert listed == [{"Key": "stage", "Value": "prod"}]
@@ -105,9 +103,7 @@ def test_by_path_one_level_or_all_in_pages(client: Any) -> None:
     pager = client.get_paginator("get_parameters_by_path")
     flat = [found["Name"] for page in pager.paginate(Path="/bank/prod") for found in page["Parameters"]]
     assert sorted(flat) == [f"/bank/prod/{n:02}" for n in range(12)]
-    deep = [
-        p["Name"] for page in pager.paginate(Path="/bank/prod/", Recursive=True) for p in page["Parameters"]
-    ]
+    deep = [p["Name"] for page in pager.paginate(Path="/bank/prod/", Recursive=True) for p in page["Parameters"]]
     assert len(deep) == len(set(deep)) == 13
 
 

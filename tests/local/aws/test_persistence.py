@@ -75,9 +75,7 @@ def test_everything_survives_kill_9(directory: Path, endpoint_at: Any) -> None:
         assert kms.verify(KeyId=key, Message=b"m", Signature=signature, SigningAlgorithm="ECDSA_SHA_256")
 
 
-def test_killed_amid_writes_every_answered_one_is_there_and_none_is_half(
-    directory: Path, endpoint_at: Any
-) -> None:
+def test_killed_amid_writes_every_answered_one_is_there_and_none_is_half(directory: Path, endpoint_at: Any) -> None:
     answered: list[str] = []
     enough = threading.Event()
 
@@ -124,9 +122,7 @@ def test_no_value_is_on_disk_in_plain_and_files_are_private(
     for path in files:
         assert CANARY.encode() not in path.read_bytes(), path
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
-    assert CANARY not in "".join(
-        record.getMessage() for record in caplog.records if record.name.startswith("neonctl")
-    )
+    assert CANARY not in "".join(record.getMessage() for record in caplog.records if record.name.startswith("neonctl"))
 
 
 def test_another_or_a_missing_key_is_told_at_the_start(tmp_path: Path) -> None:

@@ -34,9 +34,7 @@ def ours(local: Any) -> Any:
 
 class TestCreateAndRead:
     def test_a_new_secret_is_current_and_readable_by_name_and_arn(self, client: Any) -> None:
-        made = client.create_secret(
-            Name=NAME, SecretString='{"a": 1}', Tags=[{"Key": "stage", "Value": "prod"}]
-        )
+        made = client.create_secret(Name=NAME, SecretString='{"a": 1}', Tags=[{"Key": "stage", "Value": "prod"}])
         assert made["ARN"].startswith("arn:aws:secretsmanager:ap-southeast-2:")
         assert len(made["ARN"].rsplit("-", 1)[1]) == 6
         for secret_id in (NAME, made["ARN"], made["ARN"][:-7]):
@@ -105,9 +103,7 @@ class TestStaging:
 
     def test_promotion(self, client: Any) -> None:
         old = client.create_secret(Name=NAME, SecretString="old")["VersionId"]
-        new = client.put_secret_value(SecretId=NAME, SecretString="new", VersionStages=["AWSPENDING"])[
-            "VersionId"
-        ]
+        new = client.put_secret_value(SecretId=NAME, SecretString="new", VersionStages=["AWSPENDING"])["VersionId"]
         client.update_secret_version_stage(
             SecretId=NAME, VersionStage="AWSCURRENT", MoveToVersionId=new, RemoveFromVersionId=old
         )
@@ -118,9 +114,7 @@ class TestStaging:
 
     def test_moving_current_needs_its_version(self, client: Any, refused: Any) -> None:
         old = client.create_secret(Name=NAME, SecretString="old")["VersionId"]
-        new = client.put_secret_value(SecretId=NAME, SecretString="new", VersionStages=["AWSPENDING"])[
-            "VersionId"
-        ]
+        new = client.put_secret_value(SecretId=NAME, SecretString="new", VersionStages=["AWSPENDING"])["VersionId"]
         with refused(client, "InvalidParameterException", "RemoveFromVersionId"):
             client.update_secret_version_stage(SecretId=NAME, VersionStage="AWSCURRENT", MoveToVersionId=new)
         with refused(client, "InvalidParameterException"):
@@ -179,9 +173,7 @@ class TestOursOnly:
 
     def test_reading_without_a_stage_follows_a_promotion(self, ours: Any) -> None:
         old = ours.create_secret(Name=NAME, SecretString="old")["VersionId"]
-        new = ours.put_secret_value(SecretId=NAME, SecretString="new", VersionStages=["AWSPENDING"])[
-            "VersionId"
-        ]
+        new = ours.put_secret_value(SecretId=NAME, SecretString="new", VersionStages=["AWSPENDING"])["VersionId"]
         ours.update_secret_version_stage(
             SecretId=NAME, VersionStage="AWSCURRENT", MoveToVersionId=new, RemoveFromVersionId=old
         )
@@ -191,9 +183,7 @@ class TestOursOnly:
 
     def test_a_repeated_promotion_is_refused_and_harmless(self, ours: Any, refused: Any) -> None:
         old = ours.create_secret(Name=NAME, SecretString="old")["VersionId"]
-        new = ours.put_secret_value(SecretId=NAME, SecretString="new", VersionStages=["AWSPENDING"])[
-            "VersionId"
-        ]
+        new = ours.put_secret_value(SecretId=NAME, SecretString="new", VersionStages=["AWSPENDING"])["VersionId"]
         move = {
             "SecretId": NAME,
             "VersionStage": "AWSCURRENT",
@@ -418,9 +408,7 @@ class TestListing:
         values: list[str] = []
         token: dict[str, str] = {}
         for size in (2, 2, 1):
-            page = ours.batch_get_secret_value(
-                Filters=[{"Key": "name", "Values": ["s"]}], MaxResults=2, **token
-            )
+            page = ours.batch_get_secret_value(Filters=[{"Key": "name", "Values": ["s"]}], MaxResults=2, **token)
             assert len(page["SecretValues"]) == size
             values += [entry["SecretString"] for entry in page["SecretValues"]]
             token = {"NextToken": page["NextToken"]} if "NextToken" in page else {}
@@ -429,9 +417,7 @@ class TestListing:
 
 def test_tags_change_and_go(both: Any) -> None:
     client = both.client("secretsmanager")
-    client.create_secret(
-        Name=NAME, SecretString="x", Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}]
-    )
+    client.create_secret(Name=NAME, SecretString="x", Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}])
     client.tag_resource(SecretId=NAME, Tags=[{"Key": "b", "Value": "3"}, {"Key": "c", "Value": "4"}])
     client.untag_resource(SecretId=NAME, TagKeys=["a", "absent"])
     tags = {tag["Key"]: tag["Value"] for tag in client.describe_secret(SecretId=NAME)["Tags"]}

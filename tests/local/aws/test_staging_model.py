@@ -96,9 +96,7 @@ def machine(client: Any) -> type[RuleBasedStateMachine]:
 
         @rule(
             label=st.sampled_from(LABELS),
-            versions=st.tuples(st.sampled_from([None, *TOKENS]), st.sampled_from([None, *TOKENS])).filter(
-                any
-            ),
+            versions=st.tuples(st.sampled_from([None, *TOKENS]), st.sampled_from([None, *TOKENS])).filter(any),
         )
         def update_stage(self, label: str, versions: tuple[str | None, str | None]) -> None:
             remove, to = versions

@@ -88,9 +88,7 @@ class _Front:
             authenticate(request, body, self.credential, region=self.region, query_protocol=False)
             service, work = _operation(prefix, operation)
             params = parse(body)
-            return await self._with_faults(
-                request, service, operation, lambda: self._answer(service, work, params)
-            )
+            return await self._with_faults(request, service, operation, lambda: self._answer(service, work, params))
         except AwsError as error:
             return json_failure(error)
 

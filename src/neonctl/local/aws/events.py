@@ -103,9 +103,7 @@ def _put_rule(call: Call) -> Answer:
     if schedule and bus != "default":
         raise invalid("ScheduleExpression is supported only on the default event bus.")
     if pattern and not _is_object(pattern):
-        raise AwsError(
-            "InvalidEventPatternException", "Event pattern is not valid. Reason: it is not a JSON object"
-        )
+        raise AwsError("InvalidEventPatternException", "Event pattern is not valid. Reason: it is not a JSON object")
     state = params.find("State") or "ENABLED"
     if state not in {"ENABLED", "DISABLED"}:
         raise invalid(f"{state} is not a state of a rule.")
@@ -217,9 +215,7 @@ def _put_event(call: Call, entry: Params) -> dict[str, Any]:
 def _refusal(entry: Params) -> AwsError | None:
     for name in ("Source", "DetailType", "Detail"):
         if not entry.find(name):
-            return AwsError(
-                "InvalidArgument", f"Parameter {name} is not valid. Reason: {name} is a required argument."
-            )
+            return AwsError("InvalidArgument", f"Parameter {name} is not valid. Reason: {name} is a required argument.")
     if entry.text("Source").startswith("aws."):
         return AwsError("NotAuthorizedForSourceException", "Not authorized for the source.")
     if not _is_object(entry.text("Detail")):

@@ -106,9 +106,7 @@ def create_key(call: Call) -> Answer:
     spec = params.find("KeySpec") or params.find("CustomerMasterKeySpec") or SYMMETRIC
     usage = params.find("KeyUsage") or "ENCRYPT_DECRYPT"
     if spec != SYMMETRIC and spec not in _CURVES:
-        raise AwsError(
-            "UnsupportedOperationException", f"The embedded platform makes no keys of the spec {spec}."
-        )
+        raise AwsError("UnsupportedOperationException", f"The embedded platform makes no keys of the spec {spec}.")
     if usage != ("ENCRYPT_DECRYPT" if spec == SYMMETRIC else "SIGN_VERIFY"):
         raise invalid(
             f"The operation failed because the KeyUsage value of the KMS key {usage} is not valid for {spec}."

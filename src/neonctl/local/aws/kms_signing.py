@@ -62,13 +62,9 @@ def verify(call: Call) -> Answer:
     algorithm, digest = _digest(call, row)
     signature = call.params.blob("Signature") or b""
     try:
-        _private_key(call, row).public_key().verify(
-            signature, digest, ec.ECDSA(utils.Prehashed(_HASHES[algorithm]))
-        )
+        _private_key(call, row).public_key().verify(signature, digest, ec.ECDSA(utils.Prehashed(_HASHES[algorithm])))
     except InvalidSignature:
-        raise AwsError(
-            "KMSInvalidSignatureException", "The signature is not valid for this message and key."
-        ) from None
+        raise AwsError("KMSInvalidSignatureException", "The signature is not valid for this message and key.") from None
     return {
         "KeyId": key_arn(call, row),
         "SignatureValid": True,
@@ -88,9 +84,7 @@ def _digest(call: Call, row: sqlite3.Row) -> tuple[str, bytes]:
             raise invalid(f"Digest is invalid length for algorithm {algorithm}.")
         return algorithm, message
     if form != "RAW" or not 1 <= len(message) <= _LARGEST_RAW_MESSAGE:
-        raise invalid(
-            f"Message must have 1 to {_LARGEST_RAW_MESSAGE} bytes and MessageType be RAW or DIGEST."
-        )
+        raise invalid(f"Message must have 1 to {_LARGEST_RAW_MESSAGE} bytes and MessageType be RAW or DIGEST.")
     hasher = hashes.Hash(_HASHES[algorithm])
     hasher.update(message)
     return algorithm, hasher.finalize()

@@ -63,11 +63,7 @@ def get_by_path(call: Call) -> Answer:
             "The parameter doesn't meet the parameter name requirements. "
             'The parameter name must begin with a forward slash "/".'
         )
-    rows = [
-        row
-        for row in parameter_rows.latest(call)
-        if _under(row, path, recursive=call.params.flag("Recursive"))
-    ]
+    rows = [row for row in parameter_rows.latest(call) if _under(row, path, recursive=call.params.flag("Recursive"))]
     rows = _filtered(call, rows, _BY_PATH_KEYS)
     taken, token = _page(call, rows, most=10, default=10)
     shown = [parameter_rows.shown(call, row, decrypt=_decrypt(call)) for row in taken]
@@ -112,9 +108,7 @@ def _decrypt(call: Call) -> bool:
     return call.params.flag("WithDecryption")
 
 
-def _page(
-    call: Call, rows: Sequence[sqlite3.Row], *, most: int, default: int
-) -> tuple[list[sqlite3.Row], str | None]:
+def _page(call: Call, rows: Sequence[sqlite3.Row], *, most: int, default: int) -> tuple[list[sqlite3.Row], str | None]:
     return page(
         rows,
         key=lambda row: (row["name"],),

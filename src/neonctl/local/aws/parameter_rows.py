@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from neonctl.local.aws.call import Call
 
 _JOINED = (
-    "SELECT parameter.type, parameter.latest, parameter_version.* FROM parameter"
-    " JOIN parameter_version USING (name)"
+    "SELECT parameter.type, parameter.latest, parameter_version.* FROM parameter JOIN parameter_version USING (name)"
 )
 
 
@@ -43,9 +42,7 @@ class Reference:
 
 def lookup(call: Call, name: str) -> sqlite3.Row | None:
     """The latest version of a parameter, with the parameter's own columns."""
-    row: sqlite3.Row | None = call.db.execute(
-        f"{_JOINED} WHERE name = ? AND version = latest", (name,)
-    ).fetchone()
+    row: sqlite3.Row | None = call.db.execute(f"{_JOINED} WHERE name = ? AND version = latest", (name,)).fetchone()
     return row
 
 
@@ -83,8 +80,7 @@ def find(call: Call, text: str) -> tuple[sqlite3.Row, Reference]:
     if wanted is None:
         raise AwsError(
             "ParameterVersionNotFound",
-            f"Systems Manager could not find {what} of {reference.name}. "
-            f"Verify the {what.split()[0]} and try again.",
+            f"Systems Manager could not find {what} of {reference.name}. Verify the {what.split()[0]} and try again.",
         )
     return wanted, reference
 
@@ -119,9 +115,7 @@ def labels(call: Call, name: str, version: int) -> list[str]:
     return [str(row["label"]) for row in rows]
 
 
-def shown(
-    call: Call, row: sqlite3.Row, reference: Reference | None = None, *, decrypt: bool
-) -> dict[str, Any]:
+def shown(call: Call, row: sqlite3.Row, reference: Reference | None = None, *, decrypt: bool) -> dict[str, Any]:
     """A parameter as GetParameter shows it."""
     return {
         "Name": row["name"],

@@ -80,9 +80,7 @@ def _check_name(name: str) -> None:
     if "/" in name and not name.startswith("/"):
         raise invalid("Parameter name must be a fully qualified name.")
     if name.count("/") > _DEEPEST:
-        raise AwsError(
-            "HierarchyLevelLimitExceededException", f"A parameter name has at most {_DEEPEST} levels."
-        )
+        raise AwsError("HierarchyLevelLimitExceededException", f"A parameter name has at most {_DEEPEST} levels.")
 
 
 def _check_overwrite(call: Call, row: sqlite3.Row | None) -> None:
@@ -96,8 +94,7 @@ def _check_overwrite(call: Call, row: sqlite3.Row | None) -> None:
     if row is not None and not overwrite:
         raise AwsError(
             "ParameterAlreadyExists",
-            "The parameter already exists. To overwrite this value, set the overwrite option in the request "
-            "to true.",
+            "The parameter already exists. To overwrite this value, set the overwrite option in the request to true.",
         )
 
 
@@ -131,9 +128,7 @@ def _check_value(call: Call, value: str, tier: str) -> None:
     try:
         matches = re.search(pattern, value) is not None
     except re.error:
-        raise AwsError(
-            "InvalidAllowedPatternException", "AllowedPattern is not a regular expression."
-        ) from None
+        raise AwsError("InvalidAllowedPatternException", "AllowedPattern is not a regular expression.") from None
     if not matches:
         raise AwsError(
             "ParameterPatternMismatchException",
@@ -195,14 +190,11 @@ def _label(call: Call) -> Answer:
     good = [label for label in wanted if _LABEL.fullmatch(label)]
     for label in good:
         call.db.execute(
-            "INSERT INTO parameter_label VALUES (?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET version = excluded.version",
+            "INSERT INTO parameter_label VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version",
             (name, label, row["version"]),
         )
     if len(parameter_rows.labels(call, name, row["version"])) > _MOST_LABELS:
-        raise AwsError(
-            "ParameterVersionLabelLimitExceeded", f"A parameter version has at most {_MOST_LABELS} labels."
-        )
+        raise AwsError("ParameterVersionLabelLimitExceeded", f"A parameter version has at most {_MOST_LABELS} labels.")
     return {
         "InvalidLabels": [label for label in wanted if label not in good],
         "ParameterVersion": row["version"],

@@ -153,9 +153,7 @@ def _matches(call: Call, row: sqlite3.Row, wanted: Params) -> bool:
     if key not in attributes:
         raise AwsError("InvalidParameterException", f"{key} is not a filter.")
     return any(
-        not _has(key, attributes[key], value[1:])
-        if value.startswith("!")
-        else _has(key, attributes[key], value)
+        not _has(key, attributes[key], value[1:]) if value.startswith("!") else _has(key, attributes[key], value)
         for value in values
     )
 

@@ -137,9 +137,7 @@ def token_in_use(call: Call, secret: sqlite3.Row, token: str) -> AwsError:
 
 def add_version(call: Call, secret_id: int, version_id: str, value: Value, stages: Sequence[str]) -> None:
     """Store a new version and move ``stages`` to it; a secret's first version is AWSCURRENT in any case."""
-    first = (
-        call.db.execute("SELECT 1 FROM secret_version WHERE secret_id = ?", (secret_id,)).fetchone() is None
-    )
+    first = call.db.execute("SELECT 1 FROM secret_version WHERE secret_id = ?", (secret_id,)).fetchone() is None
     call.db.execute(
         "INSERT INTO secret_version (secret_id, version_id, kind, sealed, created_at) VALUES (?, ?, ?, ?, ?)",
         (

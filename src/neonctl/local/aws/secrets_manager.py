@@ -31,8 +31,7 @@ def _create(call: Call) -> Answer:
     if not _NAME.fullmatch(name):
         raise AwsError(
             "InvalidParameterException",
-            "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: "
-            "-/_+=.@!",
+            "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!",
         )
     value, token = secret_rows.value_in(params), secret_rows.token_in(params)
     existing = secret_rows.lookup(call, name)
@@ -41,8 +40,7 @@ def _create(call: Call) -> Answer:
     _check_key(call)
     suffix = "".join(secrets.choice(_SUFFIX_ALPHABET) for _ in range(6))
     call.db.execute(
-        "INSERT INTO secret (name, suffix, description, kms_key_id, created_at, changed_at)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO secret (name, suffix, description, kms_key_id, created_at, changed_at) VALUES (?, ?, ?, ?, ?, ?)",
         (name, suffix, params.find("Description"), params.find("KmsKeyId") or None, call.now, call.now),
     )
     row = secret_rows.lookup(call, name)
@@ -99,9 +97,7 @@ def _wanted_version(call: Call, row: sqlite3.Row) -> sqlite3.Row:
 def shown_value(call: Call, row: sqlite3.Row, version: sqlite3.Row) -> dict[str, Any]:
     """A version as GetSecretValue answers it."""
     value = secret_rows.content(call, version)
-    text = (
-        value.content.decode() if value.kind == "SecretString" else base64.b64encode(value.content).decode()
-    )
+    text = value.content.decode() if value.kind == "SecretString" else base64.b64encode(value.content).decode()
     return {
         **secret_rows.identity(call, row),
         "VersionId": version["version_id"],
@@ -119,9 +115,7 @@ def _batch_get(call: Call) -> Answer:
         holder = staging.holder_of(call.db, row["id"], staging.CURRENT)
         version = None if holder is None else secret_rows.version(call, row["id"], holder)
         if row["deleted_at"] is not None:
-            errors.append(
-                _batch_error(row["name"], "InvalidRequestException", "The secret is marked for deletion.")
-            )
+            errors.append(_batch_error(row["name"], "InvalidRequestException", "The secret is marked for deletion."))
         elif version is None:
             missing = secret_rows.missing(f"secret value for staging label: {staging.CURRENT}")
             errors.append(_batch_error(row["name"], missing.code, missing.message))
@@ -160,13 +154,9 @@ def _update(call: Call) -> Answer:
     value = secret_rows.value_in(params)
     _check_key(call)
     if "Description" in params:
-        call.db.execute(
-            "UPDATE secret SET description = ? WHERE id = ?", (params.find("Description"), row["id"])
-        )
+        call.db.execute("UPDATE secret SET description = ? WHERE id = ?", (params.find("Description"), row["id"]))
     if "KmsKeyId" in params:
-        call.db.execute(
-            "UPDATE secret SET kms_key_id = ? WHERE id = ?", (params.find("KmsKeyId") or None, row["id"])
-        )
+        call.db.execute("UPDATE secret SET kms_key_id = ? WHERE id = ?", (params.find("KmsKeyId") or None, row["id"]))
     secret_rows.changed(call, row["id"])
     if value is None:
         return secret_rows.identity(call, row)
@@ -184,9 +174,7 @@ def _update_stage(call: Call) -> Answer:
         if version_id is not None and secret_rows.version(call, row["id"], version_id) is None:
             raise secret_rows.missing(f"secret version: {version_id}")
     if remove_from is None and move_to is None:
-        raise AwsError(
-            "InvalidParameterException", "You must provide RemoveFromVersionId, MoveToVersionId or both."
-        )
+        raise AwsError("InvalidParameterException", "You must provide RemoveFromVersionId, MoveToVersionId or both.")
     staging.move(call.db, row["id"], params.text("VersionStage"), remove_from=remove_from, move_to=move_to)
     secret_rows.changed(call, row["id"])
     return secret_rows.identity(call, row)
@@ -215,9 +203,7 @@ def _delete(call: Call) -> Answer:
             "You tried to perform the operation on a secret that's currently marked deleted.",
         )
     purge_at = call.now + (30 if window is None else window) * _DAY_S
-    call.db.execute(
-        "UPDATE secret SET deleted_at = ?, purge_at = ? WHERE id = ?", (call.now, purge_at, row["id"])
-    )
+    call.db.execute("UPDATE secret SET deleted_at = ?, purge_at = ? WHERE id = ?", (call.now, purge_at, row["id"]))
     return {**secret_rows.identity(call, row), "DeletionDate": purge_at}
 
 
@@ -255,9 +241,7 @@ def _rotate(call: Call) -> Answer:
             "InvalidRequestException",
             "The embedded platform runs no Lambda functions; rotate with `neonctl rotate`.",
         )
-    raise AwsError(
-        "InvalidRequestException", "No Lambda rotation function ARN is associated with this secret."
-    )
+    raise AwsError("InvalidRequestException", "No Lambda rotation function ARN is associated with this secret.")
 
 
 def _add_tags(call: Call, name: str) -> None:

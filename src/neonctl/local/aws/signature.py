@@ -44,9 +44,7 @@ def authenticate(
         raise _refuse(query_protocol, "MissingAuthenticationToken", "Missing Authentication Token")
     parts = _AUTHORIZATION.fullmatch(header.strip())
     if parts is None:
-        raise _refuse(
-            query_protocol, "IncompleteSignature", "The Authorization header is not a Signature Version 4."
-        )
+        raise _refuse(query_protocol, "IncompleteSignature", "The Authorization header is not a Signature Version 4.")
     if not hmac.compare_digest(parts["key"].encode(), credential.access_key_id.encode()):
         name = "InvalidClientTokenId" if query_protocol else "UnrecognizedClient"
         raise _refuse(query_protocol, name, "The security token included in the request is invalid.")

@@ -69,9 +69,7 @@ def attach(db: sqlite3.Connection, secret_id: int, version_id: str, stages: Sequ
         )
 
 
-def move(
-    db: sqlite3.Connection, secret_id: int, stage: str, *, remove_from: str | None, move_to: str | None
-) -> None:
+def move(db: sqlite3.Connection, secret_id: int, stage: str, *, remove_from: str | None, move_to: str | None) -> None:
     """UpdateSecretVersionStage. Both versions must exist (the caller has looked).
 
     Raises AwsError(InvalidParameterException): a label that is attached must be named by its version, and
@@ -105,7 +103,6 @@ def move(
 
 def _put(db: sqlite3.Connection, secret_id: int, stage: str, version_id: str) -> None:
     db.execute(
-        "INSERT INTO secret_stage VALUES (?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET version_id = excluded.version_id",
+        "INSERT INTO secret_stage VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version_id = excluded.version_id",
         (secret_id, stage, version_id),
     )

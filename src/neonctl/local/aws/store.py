@@ -114,9 +114,7 @@ class AwsStore:
         db, now = self._db, self._clock()
         for statement in _statements(files(__package__ or "").joinpath("schema.sql").read_text()):
             db.execute(statement)
-        db.execute(
-            "INSERT INTO meta VALUES ('key_proof', ?)", (self._sealer.seal(_KEY_PROOF_PLACE, b"key proof"),)
-        )
+        db.execute("INSERT INTO meta VALUES ('key_proof', ?)", (self._sealer.seal(_KEY_PROOF_PLACE, b"key proof"),))
         db.execute("INSERT INTO event_bus VALUES ('default', NULL, ?, ?)", (now, now))
         for alias in MANAGED_ALIASES:
             key_id = str(uuid.uuid4())

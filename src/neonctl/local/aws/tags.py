@@ -49,6 +49,4 @@ def add_tags(
 
 def remove_tags(db: sqlite3.Connection, kind: str, owner: str, keys: Sequence[str]) -> None:
     """Remove tags; keys that are not there are no error."""
-    db.executemany(
-        "DELETE FROM tag WHERE kind = ? AND owner = ? AND key = ?", [(kind, owner, key) for key in keys]
-    )
+    db.executemany("DELETE FROM tag WHERE kind = ? AND owner = ? AND key = ?", [(kind, owner, key) for key in keys])
