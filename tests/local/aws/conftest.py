@@ -134,6 +134,20 @@ def serve(loop: Loop, boto_session: boto3.Session, store: AwsStore) -> Iterator[
 
 
 @pytest.fixture
+def endpoint_at(boto_session: boto3.Session) -> Iterator[Callable[[str], Endpoint]]:
+    """An Endpoint for a URL that something else serves."""
+    made: list[Endpoint] = []
+
+    def at(url: str) -> Endpoint:
+        made.append(Endpoint(boto_session, url))
+        return made[-1]
+
+    yield at
+    for endpoint in made:
+        endpoint.close()
+
+
+@pytest.fixture
 def local(serve: Callable[..., Endpoint]) -> Endpoint:
     return serve()
 

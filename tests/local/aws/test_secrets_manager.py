@@ -65,12 +65,6 @@ class TestCreateAndRead:
             client.create_secret(Name=NAME, SecretString="two")
         assert value(client) == "one"
 
-    def test_a_name_scheduled_for_deletion_is_refused(self, client: Any, refused: Any) -> None:
-        client.create_secret(Name=NAME, SecretString="one")
-        client.delete_secret(SecretId=NAME)
-        with refused(client, "InvalidRequestException", "already scheduled for deletion"):
-            client.create_secret(Name=NAME, SecretString="one")
-
     def test_a_secret_without_value_has_nothing_to_read(self, client: Any, refused: Any) -> None:
         assert "VersionId" not in client.create_secret(Name=NAME)
         with refused(client, "ResourceNotFoundException", "AWSCURRENT"):
@@ -149,7 +143,7 @@ class TestStaging:
 class TestOursOnly:
     """Where moto is wrong or silent; the deviations themselves stand in test_moto_deviations.py."""
 
-    def test_a_used_token_with_another_value_is_refused(self, ours: Any, refused: Any) -> None:
+    def test_a_used_token_is_refused_by_every_write(self, ours: Any, refused: Any) -> None:
         token = str(uuid.uuid4())
         ours.create_secret(Name=NAME, SecretString="one", ClientRequestToken=token)
         with refused(ours, "ResourceExistsException", token):
@@ -161,6 +155,21 @@ class TestOursOnly:
         with refused(ours, "ResourceExistsException"):
             ours.put_secret_value(SecretId=NAME, SecretBinary=b"one", ClientRequestToken=token)
         assert value(ours) == "one"
+
+    def test_a_name_scheduled_for_deletion_is_refused(self, ours: Any, refused: Any) -> None:
+        ours.create_secret(Name=NAME, SecretString="one")
+        ours.delete_secret(SecretId=NAME)
+        with refused(ours, "InvalidRequestException", "already scheduled for deletion"):
+            ours.create_secret(Name=NAME, SecretString="one")
+
+    def test_a_used_token_with_another_value_is_refused(self, ours: Any, refused: Any) -> None:
+        ours.create_secret(Name=NAME, SecretString="old")
+        token = str(uuid.uuid4())
+        put = {"SecretId": NAME, "ClientRequestToken": token, "VersionStages": ["AWSPENDING"]}
+        ours.put_secret_value(SecretString="new", **put)
+        with refused(ours, "ResourceExistsException"):
+            ours.put_secret_value(SecretString="other", **put)
+        assert value(ours, "AWSPENDING") == "new"
 
     def test_reading_without_a_stage_follows_a_promotion(self, ours: Any) -> None:
         old = ours.create_secret(Name=NAME, SecretString="old")["VersionId"]
@@ -175,7 +184,12 @@ class TestOursOnly:
     def test_a_repeated_promotion_is_refused_and_harmless(self, ours: Any, refused: Any) -> None:
         old = ours.create_secret(Name=NAME, SecretString="old")["VersionId"]
         new = ours.put_secret_value(SecretId=NAME, SecretString="new", VersionStages=["AWSPENDING"])["VersionId"]
-        move = {"SecretId": NAME, "VersionStage": "AWSCURRENT", "MoveToVersionId": new, "RemoveFromVersionId": old}
+        move = {
+            "SecretId": NAME,
+            "VersionStage": "AWSCURRENT",
+            "MoveToVersionId": new,
+            "RemoveFromVersionId": old,
+        }
         ours.update_secret_version_stage(**move)
         before = stages(ours)
         with refused(ours, "InvalidParameterException", "RemoveFromVersionId"):
@@ -236,7 +250,10 @@ class TestOursOnly:
         with ThreadPoolExecutor(16) as pool:
             puts = list(pool.map(lambda n: ours.put_secret_value(SecretId=NAME, SecretString=f"value {n}"), range(32)))
         assert len({put["VersionId"] for put in puts}) == 32
-        assert sorted(sum(stages(ours).values(), [])) == ["AWSCURRENT", "AWSPREVIOUS"]
+        assert sorted(label for labels in stages(ours).values() for label in labels) == [
+            "AWSCURRENT",
+            "AWSPREVIOUS",
+        ]
         versions = ours.list_secret_version_ids(SecretId=NAME, IncludeDeprecated=True)["Versions"]
         assert len(versions) == 33
 
@@ -375,7 +392,10 @@ class TestListing:
         for n in range(3):
             client.create_secret(Name=f"s{n}", SecretString=str(n))
         answer = client.batch_get_secret_value(SecretIdList=["s0", "s2", "absent"])
-        assert {entry["Name"]: entry["SecretString"] for entry in answer["SecretValues"]} == {"s0": "0", "s2": "2"}
+        assert {entry["Name"]: entry["SecretString"] for entry in answer["SecretValues"]} == {
+            "s0": "0",
+            "s2": "2",
+        }
         assert [(error["SecretId"], error["ErrorCode"]) for error in answer["Errors"]] == [
             ("absent", "ResourceNotFoundException")
         ]
@@ -385,11 +405,14 @@ class TestListing:
     def test_batch_by_filter_in_pages(self, ours: Any) -> None:
         for n in range(5):
             ours.create_secret(Name=f"s{n}", SecretString=str(n))
-        pages = ours.get_paginator("batch_get_secret_value").paginate(
-            Filters=[{"Key": "name", "Values": ["s"]}], PaginationConfig={"PageSize": 2}
-        )
-        values = [entry["SecretString"] for page in pages for entry in page["SecretValues"]]
-        assert values == ["4", "3", "2", "1", "0"]
+        values: list[str] = []
+        token: dict[str, str] = {}
+        for size in (2, 2, 1):
+            page = ours.batch_get_secret_value(Filters=[{"Key": "name", "Values": ["s"]}], MaxResults=2, **token)
+            assert len(page["SecretValues"]) == size
+            values += [entry["SecretString"] for entry in page["SecretValues"]]
+            token = {"NextToken": page["NextToken"]} if "NextToken" in page else {}
+        assert (values, token) == (["4", "3", "2", "1", "0"], {})
 
 
 def test_tags_change_and_go(both: Any) -> None:

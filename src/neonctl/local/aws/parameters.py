@@ -6,7 +6,7 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from neonctl.local.aws import kms, parameter_listing, parameter_rows
+from neonctl.local.aws import kms_keys, parameter_listing, parameter_rows
 from neonctl.local.aws.call import invalid
 from neonctl.local.aws.tags import add_tags, listed, remove_tags, tags_of
 from neonctl.local.aws.wire import AwsError
@@ -142,7 +142,7 @@ def _key(call: Call, kind: str) -> str | None:
         if given:
             raise invalid("KeyId is for parameters of the type SecureString only.")
         return None
-    if given and not kms.usable_for_encryption(call, given):
+    if given and not kms_keys.usable_for_encryption(call, given):
         raise AwsError("InvalidKeyId", f"The KMS key {given} does not exist or is not enabled.")
     return given or "alias/aws/ssm"
 

@@ -9,7 +9,7 @@ import string
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from neonctl.local.aws import kms, secret_listing, secret_rows, staging
+from neonctl.local.aws import kms_keys, secret_listing, secret_rows, staging
 from neonctl.local.aws.random_password import random_password
 from neonctl.local.aws.tags import add_tags, remove_tags
 from neonctl.local.aws.wire import AwsError
@@ -257,7 +257,7 @@ def _add_tags(call: Call, name: str) -> None:
 
 def _check_key(call: Call) -> None:
     key_id = call.params.find("KmsKeyId")
-    if key_id and not kms.usable_for_encryption(call, key_id):
+    if key_id and not kms_keys.usable_for_encryption(call, key_id):
         raise AwsError(
             "EncryptionFailure",
             "Secrets Manager can't encrypt the protected secret text using the provided KMS key. Check that "

@@ -82,10 +82,12 @@ class AwsStore:
         try:
             _purge(self._db, now)
             result = work(Transaction(self._db, self._sealer, now))
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            # A full disk makes SQLite roll back by itself; then there is nothing left to end.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
         return result
 
     def _open(self) -> None:
