@@ -48,7 +48,7 @@ async def create_endpoint(api: Api, call: Call) -> Reply:
     row = new_endpoint(project, branch.id, wanted)
     check_endpoint_types(api.store.live_endpoints(branch.id), [row])
     api.unlocked(project)
-    row = await api.with_ports(row, project)
+    row = api.clusters.with_ports(row)
     api.unlocked(project)
     with api.change(project.id) as change:
         api.store.endpoints.put(row)
@@ -84,9 +84,8 @@ async def update_endpoint(api: Api, call: Call) -> Reply:
     with api.change(project.id) as change:
         api.store.endpoints.put(changed)
         if not renamed_only:
-            change.add(
-                Step("apply_config", "reconfigure", row.branch_id, row.id, {"endpoint_before": _before(row)})
-            )
+            payload = {"endpoint_before": _before(row), "restart": changed.max_cu != row.max_cu}
+            change.add(Step("apply_config", "reconfigure", row.branch_id, row.id, payload))
             if changed.disabled and not row.disabled:
                 change.add(Step("suspend_compute", "suspend", row.branch_id, row.id))
     return _reply(api, project, changed, change.documents())
