@@ -43,7 +43,7 @@ class Suspicion:
         """Remember what a Query, Parse or Bind contains; True when it may set a password."""
         if message.kind == _BIND:
             return self._bind(message)
-        low = message.raw.lower()
+        low = message.body.lower()  # without the length, whose last byte may look like a letter
         setter = b"password" in low and _ROLE_DDL.search(low) is not None
         carrier = setter or b"set_config" in low
         if message.kind == _PARSE:
