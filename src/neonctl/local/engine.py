@@ -203,15 +203,24 @@ class Engine:
 
     # Endpoints
 
-    async def expose(self, endpoint_id: str, branch_id: str, config: ComputeConfig) -> Ports:
-        """Give an endpoint its ports, which wake the branch at the first connection. The same ports each time."""
+    def free_ports(self) -> Ports:
+        """Ports for an endpoint that is announced before its branch exists; pass them to ``expose``."""
+        return self._registry.free_ports()
+
+    async def expose(
+        self, endpoint_id: str, branch_id: str, config: ComputeConfig, *, ports: Ports | None = None
+    ) -> Ports:
+        """Give an endpoint its ports, which wake the branch at the first connection. The same ports each time.
+
+        A new endpoint gets ``ports``, or free ones.
+        """
         async with self._locked(endpoint_id):
             compute = self._computes.get(endpoint_id)
             if compute is not None:
                 await self._reconfigure(compute, config)
                 return compute.ports
             self._branch(branch_id)
-            endpoint = Endpoint(branch_id, self._registry.free_ports(), config)
+            endpoint = Endpoint(branch_id, ports or self._registry.free_ports(), config)
             self._registry.put(endpoint_id, endpoint)
             await self._listen(endpoint_id, endpoint)
             return endpoint.ports

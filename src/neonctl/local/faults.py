@@ -1,6 +1,6 @@
 """Faults on demand: slow, locked, rate-limited, failing or cut-off answers; slow or failing operations.
 
-A rule says what it matches, when it strikes and what it does. Whether it strikes depends only on the rule, its
+A rule says what it matches, when it strikes and what it does. Whether it strikes depends on the rule, its
 seed and how many matching calls came before, so a run can be repeated. Rules and counters survive a restart.
 """
 

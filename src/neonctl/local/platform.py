@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from neonctl.errors import NeonctlError, RetryableError, ServiceError
 from neonctl.local.clusters.orphans import stop_orphans
+from neonctl.local.home import Home
 from neonctl.local.layout import Layout
 from neonctl.local.state import Platform, answers, read_state
 
@@ -150,7 +151,10 @@ def stop(data_dir: Path) -> bool:
     pid = _daemon_pid(layout)
     if pid is not None:
         _end(layout, pid)
-    left = stop_orphans(layout.engine) if layout.engine.exists() else 0
+    left = 0
+    if layout.engine.is_dir():
+        left = stop_orphans(layout.engine)
+        Home(layout.engine).remove_sockets()
     layout.state_file.unlink(missing_ok=True)
     return pid is not None or left > 0
 

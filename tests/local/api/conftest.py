@@ -6,10 +6,9 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import psycopg
@@ -20,6 +19,9 @@ from referencing.jsonschema import DRAFT4
 
 from neonctl.local.platform import ensure_running, reset
 from neonctl.local.state import Platform, set_faults, set_limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 _WAIT_S = 30
 Json = dict[str, Any]
@@ -62,7 +64,9 @@ class Contract:
         """What the schema has against the instance."""
         absolute = json.loads(json.dumps(schema).replace('"#/components/', '"urn:neon#/components/'))
         validator = OAS30Validator(absolute, registry=self._registry, format_checker=oas30_format_checker)
-        return [f"{'/'.join(map(str, error.path))}: {error.message}" for error in validator.iter_errors(instance)]
+        return [
+            f"{'/'.join(map(str, error.path))}: {error.message}" for error in validator.iter_errors(instance)
+        ]
 
     def check_response(self, response: httpx.Response) -> None:
         """Fail when the answer is not one that the document describes."""

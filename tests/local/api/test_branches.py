@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
 from neonctl.local.state import set_limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 WRITER = [{"type": "read_write"}]
 

@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -17,6 +16,9 @@ from neonctl.errors import ServiceError
 from neonctl.local.layout import Layout
 from neonctl.local.platform import ensure_running, reset, running, stop
 from neonctl.local.state import Platform, branches, journal, set_faults
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def start(data_dir: Path) -> Platform:
@@ -121,5 +123,7 @@ def test_the_log_holds_no_secret(neon: Any, bank: Any, data_dir: Path) -> None:
 
 def test_the_launcher_is_light() -> None:
     code = "import sys, neonctl.local.platform, neonctl.local.state; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert not {"aiohttp", "psycopg", "cryptography", "asyncio"} & set(loaded)

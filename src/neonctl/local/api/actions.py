@@ -26,13 +26,13 @@ class ClusterActions:
     async def open(self) -> None:
         """Bring the ports of all finished endpoints back after a start."""
         for endpoint in self._store.endpoints.select("provisioned = 1 AND deleted_at IS NULL"):
-            await self._exposed(endpoint)
+            await self._expose(endpoint)
 
-    async def run(self, operation: Operation, *, again: bool) -> None:
-        """Do the operation's work; ``again`` when it had begun before."""
+    async def run(self, operation: Operation) -> None:
+        """Do the operation's work."""
         match operation.kind:
             case "create_branch":
-                await self._create_branch(self._branch(operation), again=again)
+                await self._create_branch(self._branch(operation))
             case "reset_branch":
                 await self._reset_branch(self._branch(operation))
             case "delete_branch":
@@ -42,7 +42,7 @@ class ClusterActions:
             case "suspend":
                 await self._clusters.suspend(self._endpoint(operation).id)
             case "reconfigure":
-                await self._reconfigure(self._endpoint(operation))
+                await self._reconfigure(operation)
             case "delete_endpoint":
                 await self._clusters.unexpose(self._endpoint(operation).id)
             case "nothing":
@@ -93,9 +93,7 @@ class ClusterActions:
 
     # -- branches ------------------------------------------------------------------------------------------
 
-    async def _create_branch(self, branch: Branch, *, again: bool) -> None:
-        if again:
-            await self._engine.delete_branch(branch.id)
+    async def _create_branch(self, branch: Branch) -> None:
         if branch.init_source == "schema-only" and branch.source_id is not None:
             await self._engine.create_schema_only_branch(branch.id, source=branch.source_id)
         else:
@@ -119,15 +117,11 @@ class ClusterActions:
 
     # -- computes ------------------------------------------------------------------------------------------
 
-    async def _exposed(self, endpoint: Endpoint) -> Endpoint:
-        noted = await self._clusters.expose(endpoint, self._project(endpoint.project_id))
-        if noted != endpoint:
-            with self._store.transaction():
-                self._store.endpoints.put(noted)
-        return noted
+    async def _expose(self, endpoint: Endpoint) -> None:
+        await self._clusters.expose(endpoint, self._project(endpoint.project_id))
 
     async def _start(self, endpoint: Endpoint) -> None:
-        endpoint = await self._exposed(endpoint)
+        await self._expose(endpoint)
         if not endpoint.provisioned:
             await self._apply_declared(endpoint.branch_id)
             with self._store.transaction():
@@ -135,8 +129,12 @@ class ClusterActions:
         if not endpoint.disabled:
             await self._engine.start_compute(endpoint.id)
 
-    async def _reconfigure(self, endpoint: Endpoint) -> None:
+    async def _reconfigure(self, operation: Operation) -> None:
+        """New configuration; a changed size restarts a compute that is active."""
+        endpoint = self._endpoint(operation)
         await self._clusters.reconfigure(endpoint, self._project(endpoint.project_id))
+        if operation.payload.get("restart") and self._engine.compute_active(endpoint.id):
+            await self._engine.restart_compute(endpoint.id)
 
     async def _apply_declared(self, branch_id: str) -> None:
         """What compute_ctl does at a first start: the API's roles and databases come to be."""

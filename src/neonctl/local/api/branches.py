@@ -86,7 +86,7 @@ async def create_branch(api: Api, call: Call) -> Reply:
         raise bad_request("a schema-only branch needs exactly one read-write endpoint")
     check_endpoint_types([], endpoints)
     await api.clusters.sync(parent)
-    endpoints = [await api.with_ports(row, project) for row in endpoints]
+    endpoints = [api.clusters.with_ports(row) for row in endpoints]
     api.unlocked(project)
     check_room(api, project, branch)
     with api.change(project.id) as change:
@@ -109,7 +109,6 @@ def _write_branch(api: Api, change: Change, branch: Branch, parent: Branch, endp
     store.branches.put(branch)
     store.copy_contents(parent.id, branch.id)
     if branch.fresh_passwords:
-        store.seen.delete("branch_id = ?", (branch.id,))
         for role in store.live_roles(branch.id):
             fresh = None if role.no_login else Secret(new_password())
             store.roles.put(replace(role, password=fresh, updated_at=branch.created_at))

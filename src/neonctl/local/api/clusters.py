@@ -1,4 +1,4 @@
-"""The API's view of the real clusters: what their catalogues hold, and whose password is which."""
+"""The API's view of the real clusters: their ports and configuration, and what their catalogues hold."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from neonctl.local.api import postgres
 from neonctl.local.api.capacity import MAX_CLIENT_CONNECTIONS, idle_seconds, max_connections, pool_size
 from neonctl.local.api.clock import now
 from neonctl.local.api.ids import new_password
-from neonctl.local.api.rows import Branch, Database, Endpoint, Project, Role, SeenPassword
-from neonctl.local.engine import ComputeConfig, Engine
-from neonctl.local.engine import SeenPassword as EngineSeenPassword
+from neonctl.local.api.rows import Branch, Database, Endpoint, Project, Role
+from neonctl.local.engine import ComputeConfig, Engine, Ports, SeenPassword
 from neonctl.secret import Secret
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from neonctl.local.api.store import Store
-
-_SEEN_KEPT = 5
 
 
 class Clusters:
@@ -30,14 +27,22 @@ class Clusters:
         self.engine = engine
         self._exposed: set[str] = set()
 
-    async def expose(self, endpoint: Endpoint, project: Project) -> Endpoint:
-        """Open the endpoint's ports unless they are open; returns the endpoint with their numbers."""
-        if endpoint.id in self._exposed:
-            return endpoint
-        config = self.compute_config(endpoint, project)
-        ports = await self.engine.expose(endpoint.id, endpoint.branch_id, config)
-        self._exposed.add(endpoint.id)
-        return replace(endpoint, direct_port=ports.direct, pooled_port=ports.pooled)
+    def with_ports(self, endpoint: Endpoint) -> Endpoint:
+        """A new endpoint with ports that nothing else has: the answer to its creation names them already."""
+        known = self._store.endpoints.select("direct_port > 0")
+        taken = {port for row in known for port in (row.direct_port, row.pooled_port)}
+        while True:
+            ports = self.engine.free_ports()
+            if not {ports.direct, ports.pooled} & taken:
+                return replace(endpoint, direct_port=ports.direct, pooled_port=ports.pooled)
+
+    async def expose(self, endpoint: Endpoint, project: Project) -> None:
+        """Open the endpoint's ports unless they are open."""
+        if endpoint.id not in self._exposed:
+            ports = Ports(endpoint.direct_port, endpoint.pooled_port)
+            config = self.compute_config(endpoint, project)
+            await self.engine.expose(endpoint.id, endpoint.branch_id, config, ports=ports)
+            self._exposed.add(endpoint.id)
 
     async def unexpose(self, endpoint_id: str) -> None:
         """Close the endpoint's ports."""
@@ -66,17 +71,13 @@ class Clusters:
             wal_logical=bool(project.settings.get("enable_logical_replication")),
         )
 
-    def password_seen(self, seen: EngineSeenPassword) -> None:
-        """A password passed by in SQL: remember it as a candidate until the catalogue confirms it."""
-        store = self._store
+    def password_seen(self, seen: SeenPassword) -> None:
+        """SQL gave a role this password: keep it, and the role with it when it is new."""
+        at, store = now(), self._store
+        known = store.roles.get(seen.branch_id, seen.role)
+        role = known or Role(seen.branch_id, seen.role, "sql", False, None, None, at, at)
         with store.transaction():
-            number = store.seen.next("seq")
-            store.seen.put(SeenPassword(seen.branch_id, number, seen.role, seen.password))
-            kept = store.seen.select(
-                "branch_id = ? AND role = ? ORDER BY seq DESC LIMIT ?",
-                (seen.branch_id, seen.role, _SEEN_KEPT),
-            )
-            store.seen.delete("branch_id = ? AND role = ? AND seq < ?", (seen.branch_id, seen.role, kept[-1].seq))
+            store.roles.put(replace(role, password=seen.password, updated_at=at))
 
     async def sync(self, branch: Branch) -> None:
         """Bring the branch's roles and databases up to the catalogue's; while operations run, rows lead."""
@@ -114,22 +115,6 @@ class Clusters:
         for name in databases.keys() - found.databases.keys():
             store.databases.delete("branch_id = ? AND name = ?", (branch_id, name))
 
-    async def current_password(self, role: Role) -> Secret | None:
-        """The role's password. SQL may have changed it: then the catalogue's verifier decides."""
-        store = self._store
-        seen = store.seen.select("branch_id = ? AND role = ? ORDER BY seq DESC", (role.branch_id, role.name))
-        if not seen:
-            return role.password
-        candidates = [item.password for item in seen] + ([role.password] if role.password else [])
-        async with self.engine.superuser(role.branch_id) as connection:
-            match = await postgres.password_matches(connection, role.name, candidates)
-        latest = store.roles.get(role.branch_id, role.name)
-        if latest is not None and match is not None:
-            with store.transaction():
-                store.roles.put(replace(latest, password=match))
-                store.seen.delete("branch_id = ? AND role = ? AND seq <= ?", (role.branch_id, role.name, seen[0].seq))
-        return match
-
     async def give_own_passwords(self, branch_id: str) -> None:
         """Set each login role's password to the branch's own; roles without one get a fresh one."""
         rows = {row.name: row for row in self._store.live_roles(branch_id)}
@@ -143,7 +128,6 @@ class Clusters:
                     await postgres.set_password(connection, name, given[name])
         with self._store.transaction():
             self.adopt(branch_id, found)
-            self._store.seen.delete("branch_id = ?", (branch_id,))
             for row in self._store.live_roles(branch_id):
                 if row.name in given:
                     self._store.roles.put(replace(row, password=given[row.name], updated_at=now()))

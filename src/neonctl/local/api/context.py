@@ -95,10 +95,6 @@ class Api:
         if self.store.unfinished(project.id):
             raise locked()
 
-    async def with_ports(self, row: Endpoint, project: Project) -> Endpoint:
-        """A new endpoint with its ports open: the answer to its creation names them already."""
-        return await self.clusters.expose(row, project)
-
     @contextmanager
     def change(self, project_id: str) -> Generator[Change]:
         """One transaction: what the body writes, and the operations it adds; then the worker is woken."""

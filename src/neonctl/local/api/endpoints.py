@@ -33,7 +33,9 @@ async def show_endpoint(api: Api, call: Call) -> Reply:
     return Reply({"endpoint": api.endpoint_document(row, project)})
 
 
-def _reply(api: Api, project: Project, row: Endpoint, operations: list[dict[str, Any]], status: int = 200) -> Reply:
+def _reply(
+    api: Api, project: Project, row: Endpoint, operations: list[dict[str, Any]], status: int = 200
+) -> Reply:
     return Reply({"endpoint": api.endpoint_document(row, project), "operations": operations}, status)
 
 
@@ -46,7 +48,7 @@ async def create_endpoint(api: Api, call: Call) -> Reply:
     row = new_endpoint(project, branch.id, wanted)
     check_endpoint_types(api.store.live_endpoints(branch.id), [row])
     api.unlocked(project)
-    row = await api.with_ports(row, project)
+    row = api.clusters.with_ports(row)
     api.unlocked(project)
     with api.change(project.id) as change:
         api.store.endpoints.put(row)
@@ -67,7 +69,9 @@ async def update_endpoint(api: Api, call: Call) -> Reply:
         max_cu=wanted.get("autoscaling_limit_max_cu", row.max_cu),
         suspend_timeout_seconds=wanted.get("suspend_timeout_seconds", row.suspend_timeout_seconds),
         disabled=wanted.get("disabled", row.disabled),
-        settings={**row.settings, **kept_settings(wanted["settings"])} if "settings" in wanted else row.settings,
+        settings={**row.settings, **kept_settings(wanted["settings"])}
+        if "settings" in wanted
+        else row.settings,
     )
     check_size(changed.min_cu, changed.max_cu)
     check_suspend_timeout(changed.suspend_timeout_seconds)
@@ -80,7 +84,8 @@ async def update_endpoint(api: Api, call: Call) -> Reply:
     with api.change(project.id) as change:
         api.store.endpoints.put(changed)
         if not renamed_only:
-            change.add(Step("apply_config", "reconfigure", row.branch_id, row.id, {"endpoint_before": _before(row)}))
+            payload = {"endpoint_before": _before(row), "restart": changed.max_cu != row.max_cu}
+            change.add(Step("apply_config", "reconfigure", row.branch_id, row.id, payload))
             if changed.disabled and not row.disabled:
                 change.add(Step("suspend_compute", "suspend", row.branch_id, row.id))
     return _reply(api, project, changed, change.documents())

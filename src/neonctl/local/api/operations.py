@@ -76,13 +76,12 @@ async def show_connection_uri(api: Api, call: Call) -> Reply:
         raise not_found("database")
     if not project.store_passwords:
         raise ApiError(412, "Storing passwords is disabled")
-    password = await api.clusters.current_password(role)
-    if password is None:
+    if role.password is None:
         raise not_found("role password")
     uri = connection_uri(
         endpoint,
         role=role.name,
-        password=password,
+        password=role.password,
         database=database.name,
         ca_file=api.ca_file,
         pooled=bool(query.get("pooled")),

@@ -5,23 +5,18 @@ All statements run as ``cloud_admin`` over the engine's own connection and can b
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, LiteralString
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import TupleRow
 
 if TYPE_CHECKING:
     from neonctl.secret import Secret
 
-Connection = psycopg.AsyncConnection[tuple[object, ...]]
+Connection = psycopg.AsyncConnection[TupleRow]
 SYSTEM_ROLES: Final = ("cloud_admin", "neon_superuser", "neon_service", "zenith_admin")
-_VERIFIER = re.compile(r"^SCRAM-SHA-256\$(\d+):([^$]+)\$([^:]+):(.+)$")
 
 
 @dataclass(frozen=True)
@@ -35,7 +30,8 @@ class Found:
 async def catalogue(connection: Connection) -> Found:
     """What exists in the cluster, the system's own left out."""
     roles = await connection.execute(
-        "SELECT rolname, rolcanlogin FROM pg_roles WHERE rolname !~ '^pg_' AND rolname <> ALL (%s) ORDER BY oid",
+        "SELECT rolname, rolcanlogin FROM pg_roles WHERE rolname !~ '^pg_' AND rolname <> ALL (%s)"
+        " ORDER BY oid",
         (list(SYSTEM_ROLES),),
     )
     found_roles = {str(name): bool(login) for name, login in await roles.fetchall()}
@@ -81,32 +77,10 @@ async def set_password(connection: Connection, name: str, password: Secret, *, l
     """``ALTER ROLE … PASSWORD``; a reset also grants LOGIN and nothing else."""
     attributes = sql.SQL("LOGIN PASSWORD" if login else "PASSWORD")
     await connection.execute(
-        sql.SQL("ALTER ROLE {} {} {}").format(sql.Identifier(name), attributes, _verifier(connection, name, password))
+        sql.SQL("ALTER ROLE {} {} {}").format(
+            sql.Identifier(name), attributes, _verifier(connection, name, password)
+        )
     )
-
-
-async def password_matches(connection: Connection, name: str, candidates: list[Secret]) -> Secret | None:
-    """Which of the candidates the catalogue's SCRAM verifier belongs to."""
-    found = await (await connection.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", (name,))).fetchone()
-    if found is None or not isinstance(found[0], str):
-        return None
-    for candidate in candidates:
-        if _matches(found[0], candidate):
-            return candidate
-    return None
-
-
-def _matches(verifier: str, password: Secret) -> bool:
-    parts = _VERIFIER.match(verifier)
-    if parts is None:
-        return False
-    try:
-        salt, stored = base64.b64decode(parts[2]), base64.b64decode(parts[3])
-    except binascii.Error:
-        return False
-    salted = hashlib.pbkdf2_hmac("sha256", password.reveal().encode(), salt, int(parts[1]))
-    client_key = hmac.digest(salted, b"Client Key", "sha256")
-    return hmac.compare_digest(hashlib.sha256(client_key).digest(), stored)
 
 
 async def drop_role(connection: Connection, name: str) -> None:
@@ -152,7 +126,8 @@ async def prepare_public_schema(connection: Connection, owner: str) -> None:
     for kind in ("TABLES", "SEQUENCES"):
         await connection.execute(
             sql.SQL(
-                "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON {} TO neon_superuser WITH GRANT OPTION"
+                "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON {}"
+                " TO neon_superuser WITH GRANT OPTION"
             ).format(sql.SQL(kind))
         )
 
@@ -162,10 +137,13 @@ async def rename_database(connection: Connection, old: str, new: str) -> None:
     if not await database_exists(connection, old):
         return
     await connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = %s AND pid <> pg_backend_pid()",
         (old,),
     )
-    await connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new)))
+    await connection.execute(
+        sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new))
+    )
 
 
 async def drop_database(connection: Connection, name: str) -> None:

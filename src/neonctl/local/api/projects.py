@@ -112,7 +112,7 @@ async def create_project(api: Api, call: Call) -> Reply:
         annotated_at=at if annotation else None,
     )
     endpoint = new_endpoint(project, branch.id, {"type": "read_write"})
-    endpoint = await api.with_ports(endpoint, project)
+    endpoint = api.clusters.with_ports(endpoint)
     password = Secret(new_password())
     role = Role(branch.id, role_name, "api", False, password, None, at, at)
     database = Database(branch.id, database_name, api.store.databases.next("id"), role_name, at, at)
@@ -179,10 +179,9 @@ def _reconfigure_all(api: Api, change: Change, project: Project) -> None:
         rows.extend(api.store.live_endpoints(branch.id))
     for row in rows:
         payload = {"settings_before": project.settings}
-        active = row.provisioned and api.clusters.engine.compute_active(row.id)
-        if active:
-            change.add(Step("suspend_compute", "suspend", row.branch_id, row.id))
         change.add(Step("apply_config", "reconfigure", row.branch_id, row.id, payload))
+        if row.provisioned and api.clusters.engine.compute_active(row.id):
+            change.add(Step("suspend_compute", "suspend", row.branch_id, row.id))
 
 
 async def delete_project(api: Api, call: Call) -> Reply:

@@ -65,8 +65,6 @@ async def restore_branch(api: Api, call: Call) -> Reply:
             change.add(Step("create_branch", "create_branch", kept.id))
         api.store.branches.put(changed)
         change.add(Step("create_branch", "reset_branch", row.id))
-        for endpoint in api.store.live_endpoints(row.id):
-            change.add(Step("start_compute", "start", row.id, endpoint.id))
     return Reply({"branch": api.branch_document(changed), "operations": change.documents()})
 
 

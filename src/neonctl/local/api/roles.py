@@ -93,10 +93,9 @@ async def reveal_password(api: Api, call: Call) -> Reply:
     row = _existing(api, branch, call.path["role_name"])
     if not project.store_passwords:
         raise ApiError(412, "Storing passwords is disabled")
-    password = await api.clusters.current_password(row)
-    if password is None:
+    if row.password is None:
         raise not_found("role password")
-    return Reply({"password": password.reveal()})
+    return Reply({"password": row.password.reveal()})
 
 
 async def reset_password(api: Api, call: Call) -> Reply:
@@ -108,7 +107,6 @@ async def reset_password(api: Api, call: Call) -> Reply:
     changed = replace(row, password=Secret(new_password()), previous=row.password, no_login=False, updated_at=now())
     with api.change(project.id) as change:
         api.store.roles.put(changed)
-        api.store.seen.delete("branch_id = ? AND role = ?", (branch.id, row.name))
         change.add(_step("reset_password", branch, row.name))
     shown = documents.role(changed, with_password=True)
     return Reply({"role": shown, "operations": change.documents()})

@@ -92,16 +92,6 @@ class Role:
 
 
 @dataclass(frozen=True)
-class SeenPassword:
-    """A password that passed by in SQL. Its transaction may have failed: the catalogue has the last word."""
-
-    branch_id: str
-    seq: int
-    role: str
-    password: Secret
-
-
-@dataclass(frozen=True)
 class Database:
     branch_id: str
     name: str

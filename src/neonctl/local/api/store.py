@@ -18,7 +18,6 @@ from neonctl.local.api.rows import (
     Operation,
     Project,
     Role,
-    SeenPassword,
 )
 from neonctl.local.api.table import Table
 
@@ -60,7 +59,6 @@ class Store:
         self.branches = Table(self._db, "branches", Branch, ("id",), seal)
         self.endpoints = Table(self._db, "endpoints", Endpoint, ("id",), seal)
         self.roles = Table(self._db, "roles", Role, ("branch_id", "name"), seal)
-        self.seen = Table(self._db, "seen_passwords", SeenPassword, ("branch_id", "seq"), seal)
         self.databases = Table(self._db, "databases", Database, ("branch_id", "name"), seal)
         self.operations = Table(self._db, "operations", Operation, ("id",), seal)
         self._db.execute("CREATE INDEX IF NOT EXISTS operations_by_project ON operations (project_id, seq)")
@@ -104,17 +102,15 @@ class Store:
 
     def forget_branch(self, branch_id: str) -> None:
         """Remove a branch that never came to be, with all that belongs to it. Inside a transaction."""
-        for table in (self.endpoints, self.roles, self.seen, self.databases):
+        for table in (self.endpoints, self.roles, self.databases):
             table.delete("branch_id = ?", (branch_id,))
         self.branches.delete("id = ?", (branch_id,))
 
     def copy_contents(self, source_id: str, target_id: str) -> None:
         """Give a branch the roles, their passwords and the databases of another. Inside a transaction."""
-        for table in (self.roles, self.seen, self.databases):
+        for table in (self.roles, self.databases):
             table.delete("branch_id = ?", (target_id,))
         for role in self.live_roles(source_id):
             self.roles.put(replace(role, branch_id=target_id))
-        for seen in self.seen.select("branch_id = ?", (source_id,)):
-            self.seen.put(replace(seen, branch_id=target_id))
         for database in self.live_databases(source_id):
             self.databases.put(replace(database, branch_id=target_id, id=self.databases.next("id")))

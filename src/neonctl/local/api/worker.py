@@ -28,7 +28,7 @@ _CLOSE_WAIT_S: Final = 10
 class Actions(Protocol):
     """What operations do."""
 
-    async def run(self, operation: Operation, *, again: bool) -> None: ...
+    async def run(self, operation: Operation) -> None: ...
 
     def complete(self, operation: Operation) -> None: ...
 
@@ -85,12 +85,11 @@ class Worker:
             await self._one(waiting[0])
 
     async def _one(self, operation: Operation) -> None:
-        again = operation.status != "scheduling"
         operation = self._note(operation, status="running", started_at=operation.started_at or now())
         fault = self._faults.operation(operation.action) or Fault()
         try:
             await self._suffer(fault)
-            await self._actions.run(operation, again=again)
+            await self._actions.run(operation)
         except Exception as error:
             log.warning("operation %s (%s) failed", operation.id, operation.kind, exc_info=error)
             await self._failed(operation, error)
