@@ -12,12 +12,12 @@ _SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 
 
 @contextlib.contextmanager
-def tls_proxy(context: ssl.SSLContext, target_port: int, *, drop_first: int = 0) -> Generator[int]:
-    """The port of a proxy that runs for the length of the block. The first ``drop_first`` clients are cut off."""
+def tls_proxy(context: ssl.SSLContext, target_port: int, *, drop_first: int = 0, after: bytes = b"") -> Generator[int]:
+    """The port of a proxy for the length of the block. The first ``drop_first`` clients get ``after``, then nothing."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    proxy = _Proxy(context, target_port, drop_first)
+    proxy = _Proxy(context, target_port, drop_first, after)
     server = asyncio.run_coroutine_threadsafe(asyncio.start_server(proxy.serve, "127.0.0.1", 0), loop).result()
     try:
         yield server.sockets[0].getsockname()[1]
@@ -29,10 +29,11 @@ def tls_proxy(context: ssl.SSLContext, target_port: int, *, drop_first: int = 0)
 
 
 class _Proxy:
-    def __init__(self, context: ssl.SSLContext, target_port: int, drop_first: int) -> None:
+    def __init__(self, context: ssl.SSLContext, target_port: int, drop_first: int, after: bytes) -> None:
         self._context = context
         self._target_port = target_port
         self._drop = drop_first
+        self._after = after
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -54,6 +55,8 @@ class _Proxy:
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._drop:
             self._drop -= 1
+            writer.write(self._after)
+            await writer.drain()
             return
         assert await reader.readexactly(8) == _SSL_REQUEST
         writer.write(b"S")

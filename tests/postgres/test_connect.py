@@ -17,7 +17,7 @@ from neonctl.errors import NeonctlError
 from neonctl.plan.observed import Address, CredentialMark
 from neonctl.postgres.connect import Login, connect
 from neonctl.postgres.failures import translate
-from neonctl.postgres.probe import try_statement
+from neonctl.postgres.probe import try_statement, try_statements
 from neonctl.postgres.roles import set_password
 from neonctl.secret import Secret
 from postgres_server import PostgresServer
@@ -151,9 +151,10 @@ def test_nobody_there_is_unreachable_when_the_budget_is_spent(endpoint: Endpoint
     assert "refused" in error.message
 
 
-def test_a_cold_start_is_waited_for(neon: PostgresServer, endpoint: Endpoint) -> None:
+@pytest.mark.parametrize("said", [b"", b"S"])
+def test_a_cold_start_is_waited_for(neon: PostgresServer, endpoint: Endpoint, said: bytes) -> None:
     with (
-        tls_proxy(endpoint.context, neon.port, drop_first=3) as port,
+        tls_proxy(endpoint.context, neon.port, drop_first=3, after=said) as port,
         connect(endpoint.login(port), application_name="t") as conn,
     ):
         assert conn.execute("SELECT 1").fetchone() == (1,)
@@ -213,4 +214,17 @@ def test_probes_tell_allowed_from_denied_and_leave_nothing(
         assert try_statement(conn, insert, read_only=True).sqlstate == "25006"
         assert try_statement(conn, sql.SQL("SELECT nonsense")).verdict == "error"
         assert try_statement(conn, insert, rollback=False).verdict == "allowed"
+        assert conn.execute("SELECT count(*) FROM core.t").fetchone() == (1,)
+        many = [insert, delete, sql.SQL("SELECT nonsense"), sql.SQL("EXPLAIN ") + delete, sql.SQL("VACUUM"), insert]
+        assert [(each.verdict, each.sqlstate) for each in try_statements(conn, many)] == [
+            ("allowed", None),
+            ("denied", "42501"),
+            ("error", "42703"),
+            ("denied", "42501"),
+            ("error", "25001"),
+            ("allowed", None),
+        ]
+        plain, explained = try_statements(conn, [insert, sql.SQL("EXPLAIN ") + insert], read_only=True)
+        assert (plain.sqlstate, explained.verdict) == ("25006", "allowed")
+        assert try_statements(conn, []) == []
         assert conn.execute("SELECT count(*) FROM core.t").fetchone() == (1,)

@@ -50,6 +50,15 @@ def test_a_publication_of_another_owner_changes_hands(owner: Connection, migrato
     assert make(owner, "core.log").owner == "bank_migrate_user"
 
 
+def test_the_database_s_owner_keeps_its_own_create(owner: Connection, migrator: Connection) -> None:
+    migrator.execute(TABLES)
+    make(owner, "core.log")
+    ensure_publication(owner, "bank_cdc", "bank_owner", ["core.log"])
+    ensure_publication(owner, "other", "bank_owner", [])
+    owner.execute("CREATE SCHEMA still_mine")
+    assert {each.owner for each in read_database(owner).publications.values()} == {"bank_owner"}
+
+
 def test_a_publication_of_all_tables_is_refused_and_left_alone(
     neon: PostgresServer, owner: Connection, database: str
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 
 import psycopg
@@ -38,7 +38,7 @@ def run(
 def fetch(
     conn: psycopg.Connection[TupleRow],
     statement: sql.SQL | sql.Composed,
-    parameters: Sequence[object] = (),
+    parameters: Sequence[object] | Mapping[str, object] = (),
     *,
     doing: str,
 ) -> list[TupleRow]:

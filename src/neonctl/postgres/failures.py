@@ -22,18 +22,16 @@ _BROKEN = {"57P01", "57P02"}
 _AUTH = {"28P01", "28000"}
 _CONTROL_PLANE_BUSY = re.compile(r"HTTP code (423|429|5\d\d) from control plane")
 
-_TLS = re.compile(
-    r"certificate|\bSSL\b|\bTLS\b|does not match host name|root certificate|server does not support",
-    re.IGNORECASE,
-)
+#: What is wrong with the server's identity. A handshake that breaks off ("unexpected eof") is a cold start instead.
+_TLS = re.compile(r"certificate|does not match host name|does not support SSL|SSL error: (?!unexpected eof)")
+#: Also as PgBouncer says it.
 _AUTH_TEXT = re.compile(
-    r"password authentication failed|no password supplied|role \".*\" does not exist"
-    r"|is not permitted to log in|no pg_hba\.conf entry|authentication method",
+    r"(password|SASL) authentication failed|no password supplied|role \".*\" does not exist"
+    r"|is not permitted to log in|no pg_hba\.conf entry|bouncer config error"
 )
 _REFUSED_TEXT = re.compile(
-    r"database \".*\" does not exist|permission denied (for database|to start WAL sender)"
-    r"|endpoint .*(not be found|is disabled)"
-    r"|exceeded the .* quota"
+    r"database \".*\" does not exist|no such database|permission denied (for database|to start WAL sender)"
+    r"|endpoint .*disabled|exceeded the .* quota"
 )
 _BUSY_TEXT = re.compile(r"too many clients|remaining connection slots|too many connections for")
 _FATAL = re.compile(r"(?:FATAL|ERROR):\s+(.*)")

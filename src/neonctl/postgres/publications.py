@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 import psycopg
 from psycopg import sql
@@ -24,12 +25,13 @@ def ensure_publication(conn: psycopg.Connection[TupleRow], name: str, owner: str
     """
     doing = f"publishing tables as {name}"
     wanted = frozenset(tables)
-    rows = fetch(conn, sql.SQL(query("publications", "one")), (name,), doing=doing)
-    database = str(conn.info.dbname)
-    if not rows:
-        run(conn, [_create(name, wanted), *_give(name, owner, database)], doing=doing)
+    parameters = {"owner": owner, "name": name}
+    ((may_create, described),) = fetch(conn, sql.SQL(query("publications", "look")), parameters, doing=doing)
+    give = _give(name, owner, None if may_create else conn.info.dbname)
+    if described is None:
+        run(conn, [_create(name, wanted), *give], doing=doing)
         return
-    found = _snapshot(name, rows[0])
+    found = _snapshot(name, cast("Mapping[str, Any]", described))
     if found.all_tables:
         raise ServiceError(
             "POSTGRES_REFUSED",
@@ -40,14 +42,13 @@ def ensure_publication(conn: psycopg.Connection[TupleRow], name: str, owner: str
     if found.tables != wanted:
         statements.append(_set_tables(name, wanted, found.tables))
     if found.owner != owner:
-        statements += _give(name, owner, database)
+        statements += give
     run(conn, statements, doing=doing)
 
 
-def _snapshot(name: str, row: TupleRow) -> PublicationSnapshot:
-    owner, all_tables, tables = row
-    qualified = frozenset(f"{quoted(schema)}.{quoted(table)}" for schema, table in tables)
-    return PublicationSnapshot(name, str(owner), qualified, bool(all_tables))
+def _snapshot(name: str, found: Mapping[str, Any]) -> PublicationSnapshot:
+    tables = frozenset(f"{quoted(schema)}.{quoted(table)}" for schema, table in found["tables"])
+    return PublicationSnapshot(name, found["owner"], tables, found["all_tables"])
 
 
 def _create(name: str, tables: frozenset[str]) -> sql.Composed:
@@ -63,13 +64,15 @@ def _set_tables(name: str, wanted: frozenset[str], found: frozenset[str]) -> sql
     return sql.SQL("ALTER PUBLICATION {} DROP TABLE {}").format(sql.Identifier(name), _list(found))
 
 
-def _give(name: str, owner: str, database: str) -> list[sql.Composable]:
-    to, where = sql.Identifier(owner), sql.Identifier(database)
-    return [
-        sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(where, to),
-        sql.SQL("ALTER PUBLICATION {} OWNER TO {}").format(sql.Identifier(name), to),
-        sql.SQL("REVOKE CREATE ON DATABASE {} FROM {}").format(where, to),
-    ]
+def _give(name: str, owner: str, database: str | None) -> list[sql.Composable]:
+    """Hand the publication over; with a ``database``, the new owner gets CREATE on it for just that moment."""
+    to = sql.Identifier(owner)
+    statements: list[sql.Composable] = [sql.SQL("ALTER PUBLICATION {} OWNER TO {}").format(sql.Identifier(name), to)]
+    if database is not None:
+        where = sql.Identifier(database)
+        statements.insert(0, sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(where, to))
+        statements.append(sql.SQL("REVOKE CREATE ON DATABASE {} FROM {}").format(where, to))
+    return statements
 
 
 def _list(tables: frozenset[str]) -> sql.Composed:
