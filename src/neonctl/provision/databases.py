@@ -19,24 +19,24 @@ from neonctl.plan.changes import (
     UpdateSchemaOwner,
 )
 from neonctl.plan.observed import Grant
-from neonctl.postgres.grants import apply_grants, revoke_grants
+from neonctl.postgres.grants import change_grants
 from neonctl.postgres.publications import ensure_publication
-from neonctl.postgres.roles import create_role, grant_membership, revoke_membership
+from neonctl.postgres.roles import create_roles, grant_membership, revoke_membership
 from neonctl.postgres.schemas import create_schema, mark_database, set_schema_owner
 
 if TYPE_CHECKING:
     import psycopg
+    from psycopg.rows import TupleRow
 
 
-def apply_roles(connection: psycopg.Connection, changes: Sequence[AnyChange]) -> None:
-    """Roles and memberships, all in one transaction: they are of the cluster, so any database will do."""
+def apply_roles(connection: psycopg.Connection[TupleRow], changes: Sequence[AnyChange]) -> None:
+    """Roles and then memberships, all in one transaction: they are of the cluster, so any database will do."""
+    wanted = [change.role for change in changes if isinstance(change, CreateRole)]
+    wanted += [change.wanted for change in changes if isinstance(change, UpdateRole)]
     with connection.transaction():
+        create_roles(connection, wanted)  # one that exists gets the wanted attributes
         for change in changes:
             match change:
-                case CreateRole():
-                    create_role(connection, change.role)
-                case UpdateRole():
-                    create_role(connection, change.wanted)  # an existing one gets the wanted attributes
                 case GrantMembership():
                     grant_membership(connection, change.role, change.member)
                 case RevokeMembership():
@@ -45,7 +45,7 @@ def apply_roles(connection: psycopg.Connection, changes: Sequence[AnyChange]) ->
                     pass
 
 
-def apply_structure(connection: psycopg.Connection, changes: Sequence[AnyChange], *, branch_id: str) -> None:
+def apply_structure(connection: psycopg.Connection[TupleRow], changes: Sequence[AnyChange], *, branch_id: str) -> None:
     """Schemas, the database's mark and privileges of one database, in one transaction."""
     grants: list[Grant] = []
     revokes: list[Grant] = []
@@ -64,12 +64,10 @@ def apply_structure(connection: psycopg.Connection, changes: Sequence[AnyChange]
                     revokes.extend(change.grants)
                 case _:
                     pass
-        # Taking back comes first: a table-wide right that goes must not take a column's right with it.
-        revoke_grants(connection, revokes)
-        apply_grants(connection, grants)
+        change_grants(connection, grant=grants, revoke=revokes)
 
 
-def apply_publications(connection: psycopg.Connection, changes: Sequence[AnyChange]) -> None:
+def apply_publications(connection: psycopg.Connection[TupleRow], changes: Sequence[AnyChange]) -> None:
     """The CDC publication of one database."""
     for change in changes:
         if isinstance(change, SetPublication):

@@ -33,8 +33,9 @@ def run_all(tasks: Sequence[Callable[[], Result]], *, width: int = 16) -> list[R
     errors = [error for future in futures if not future.cancelled() and (error := future.exception())]
     if errors:
         first = errors[0]
-        for other in errors[1:]:
-            first.add_note(f"at the same time: {other}")
+        for text in dict.fromkeys(str(other) for other in errors[1:]):
+            if text != str(first):
+                first.add_note(f"at the same time: {text}")
         raise first
     return [future.result() for future in futures]
 
