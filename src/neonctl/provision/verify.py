@@ -7,7 +7,7 @@ nothing can change, so the same proof runs on prod.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -105,9 +105,10 @@ def _verify_role(
             Address(credential.host, credential.port), database, credential.username, credential.password, pooled=pooled
         ) as connection:
             checks = [check(f"log in over the {way} host", "allowed", "allowed")]
+            columns = _columns(connection)
             checks += [
                 check(probe, expected, *_try(connection, statement))
-                for probe, expected, statement in _probes(subject, snapshot, desired)
+                for probe, expected, statement in _probes(subject, snapshot, desired, columns)
             ]
     except NeonctlError as error:
         return [check(f"log in over the {way} host", "allowed", "failed", error.message)]
@@ -117,7 +118,7 @@ def _verify_role(
 
 
 def _probes(
-    subject: _Subject, snapshot: EnvironmentSnapshot, desired: Desired
+    subject: _Subject, snapshot: EnvironmentSnapshot, desired: Desired, columns: Mapping[str, Sequence[str]]
 ) -> Iterator[tuple[str, Outcome, _Statement]]:
     """What to try inside the role's own database."""
     role = role_name(subject.database, subject.kind)
@@ -132,8 +133,16 @@ def _probes(
         if schema not in wanted.schemas:
             continue
         for privilege, statement in _table_statements(schema, name):
-            allowed = owner or _has(expected, role, table, privilege)
+            allowed = owner or _has(expected, role, table, privilege, columns.get(table, ()))
             yield f"{privilege} {table}", "allowed" if allowed else "denied", statement
+        visible = {g.object for g in expected if g.kind == "column" and g.grantee == role and g.privilege == "SELECT"}
+        if any(column.startswith(f"{table}.") for column in visible):
+            for column in columns.get(table, ()):
+                yield (
+                    f"SELECT {table}.{column}",
+                    "allowed" if f"{table}.{column}" in visible else "denied",
+                    sql.SQL("EXPLAIN SELECT {} FROM {}").format(sql.Identifier(column), sql.Identifier(schema, name)),
+                )
     for schema in wanted.schemas:
         yield (
             f"CREATE in schema {schema}",
@@ -158,17 +167,29 @@ def _probes(
     yield "read password verifiers (pg_authid)", "denied", sql.SQL("EXPLAIN SELECT rolpassword FROM pg_authid")
 
 
-def _has(grants: frozenset[Grant], role: str, table: str, privilege: str) -> bool:
-    """Whether the role should have it: on the table, or, where one column is enough, on one of its columns."""
-    return any(
-        grant.grantee == role
-        and grant.privilege == privilege
-        and (
-            (grant.kind == "table" and grant.object == table)
-            or (grant.kind == "column" and privilege != "SELECT" and grant.object.startswith(f"{table}."))
-        )
-        for grant in grants
+def _columns(connection: psycopg.Connection[TupleRow]) -> dict[str, list[str]]:
+    """The columns of every table: the catalogue tells their names to everyone."""
+    found: dict[str, list[str]] = {}
+    rows = connection.execute(
+        "SELECT n.nspname || '.' || c.relname, a.attname FROM pg_attribute a"
+        " JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND n.nspname !~ '^pg_'"
+        " ORDER BY 1, a.attnum"
     )
+    for table, column in rows:
+        found.setdefault(str(table), []).append(str(column))
+    return found
+
+
+def _has(grants: frozenset[Grant], role: str, table: str, privilege: str, columns: Sequence[str]) -> bool:
+    """Whether the role should have it: on the table; or, for SELECT, on every column; for others, on any."""
+    mine = [grant for grant in grants if grant.grantee == role and grant.privilege == privilege]
+    if any(grant.kind == "table" and grant.object == table for grant in mine):
+        return True
+    held = {grant.object for grant in mine if grant.kind == "column" and grant.object.startswith(f"{table}.")}
+    if privilege == "SELECT":
+        return bool(columns) and all(f"{table}.{column}" in held for column in columns)
+    return bool(held)
 
 
 def _table_statements(schema: str, name: str) -> Sequence[tuple[str, _Statement]]:
@@ -185,8 +206,8 @@ def _table_statements(schema: str, name: str) -> Sequence[tuple[str, _Statement]
 
 
 def _assert_true(condition: sql.Composable) -> sql.Composed:
-    """A statement that is refused with "permission denied" itself when the condition does not hold."""
-    return sql.SQL("SELECT CASE WHEN {} THEN 1 ELSE 1 / 0 END").format(condition)
+    """A statement that ends in a division by zero when the catalogue does not give the right."""
+    return sql.SQL("SELECT 1 / (CASE WHEN {} THEN 1 ELSE 0 END)").format(condition)
 
 
 def _try(connection: psycopg.Connection[TupleRow], statement: _Statement) -> tuple[Outcome, str]:
