@@ -281,3 +281,11 @@ def test_a_database_ahead_of_these_files_is_not_judged_by_them(desired: Desired,
     model = Model(desired, settled)
     model._set_database("dev", ahead)
     assert addresses(diff(desired, model.observed)) == []
+
+
+def test_a_migration_edited_after_it_was_applied_is_refused(desired: Desired, settled: Observed) -> None:
+    edited = {**desired.migrations, "bank_aml": (MigrationRef(version="001", script="V001__x.sql", checksum=2),)}
+    with pytest.raises(UnsafePlanError) as caught:
+        diff(desired.model_copy(update={"migrations": edited}), settled)
+    assert caught.value.code == "MIGRATION_EDITED"
+    assert "V001__x.sql of bank_aml was edited after it was applied to dev" in caught.value.message

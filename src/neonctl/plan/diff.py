@@ -13,7 +13,7 @@ from neonctl.plan.grants import fresh_database
 from neonctl.plan.observed import ClusterSnapshot, EnvironmentSnapshot, Observed, RoleSnapshot
 from neonctl.plan.ownership import is_ours
 from neonctl.plan.plan import Plan
-from neonctl.plan.refusals import Refusal, data_refusals, limit_refusals, project_refusals, refuse
+from neonctl.plan.refusals import Refusal, data_refusals, limit_refusals, migration_refusals, project_refusals, refuse
 
 
 def diff(desired: Desired, observed: Observed, *, selection: Sequence[str] | None = None, adopt: bool = False) -> Plan:
@@ -42,6 +42,7 @@ def diff(desired: Desired, observed: Observed, *, selection: Sequence[str] | Non
 def _refusals(desired: Desired, observed: Observed, chosen: Sequence[str], *, adopt: bool) -> Iterator[Refusal]:
     yield from project_refusals(desired, observed, adopt=adopt)
     yield from data_refusals(desired, observed)
+    yield from migration_refusals(desired, observed, chosen)
     default_name, default_spec = production(desired)
     if observed.project is not None and observed.environments.get(default_name, EnvironmentSnapshot()).branch is None:
         yield Refusal(

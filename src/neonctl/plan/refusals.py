@@ -121,6 +121,27 @@ def data_refusals(desired: Desired, observed: Observed) -> list[Refusal]:
     return found
 
 
+def migration_refusals(desired: Desired, observed: Observed, chosen: Iterable[str]) -> list[Refusal]:
+    """A migration file that was edited after it was applied somewhere: what runs there is not what the file says."""
+    found: list[Refusal] = []
+    for name in chosen:
+        cluster = observed.environments[name].cluster if name in observed.environments else None
+        for database, inside in sorted(cluster.databases.items()) if cluster else ():
+            on_disk = {ref.version: ref for ref in desired.migrations.get(database, ())}
+            found.extend(
+                Refusal(
+                    "MIGRATION_EDITED",
+                    f"{on_disk[applied.version].script} of {database} was edited after it was applied to {name}",
+                    "revert the file and write the change as a new migration",
+                )
+                for applied in inside.history or ()
+                if applied.version in on_disk
+                and applied.checksum is not None
+                and applied.checksum != on_disk[applied.version].checksum
+            )
+    return found
+
+
 def _would_copy(spec: EnvironmentSpec, desired: Desired) -> bool:
     source = desired.environments.get(spec.branch.source or "")
     return source is not None and source.production_data and spec.branch.init != "schema-only"
