@@ -51,12 +51,17 @@ def _answer_ctrl_c() -> None:
 
     def heard(number: int, frame: object) -> None:
         del number, frame
-        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+        signal.signal(signal.SIGINT, _leave)
         os.write(2, b"\ninterrupting: calls under way are finished first (Ctrl-C again: not even those)\n")
         raise KeyboardInterrupt
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, heard)
+
+
+def _leave(number: int, frame: object) -> None:
+    del number, frame
+    os._exit(INTERRUPTED)
 
 
 def wants_json(arguments: list[str]) -> bool:

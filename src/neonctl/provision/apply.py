@@ -34,8 +34,9 @@ class Provisioner:
     def provision(self, plan: Plan, observed: Observed) -> None:
         """Everything up to the migrations: first Neon's API in sequence, then all environments side by side."""
         world = World(self._desired, observed, self._services)
+        owner = self._desired.platform.project.owner_role
         for change in self._infrastructure(plan.work):
-            self._step(change, lambda each: apply_infrastructure(each, world, self._services))
+            self._step(change, lambda each: apply_infrastructure(each, world, self._services, owner_role=owner))
         inside = [change for change in plan.work if Stage.ROLE <= change.stage <= Stage.PARAMETER]
         for_each(
             lambda environment: self._environment(environment, _of(environment, inside), world),
