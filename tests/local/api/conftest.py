@@ -124,7 +124,7 @@ class Neon:
         )
 
     def call(self, method: str, path: str, body: Any = None, *, expect: int = 200, **query: Any) -> Json:
-        answer = self.http.request(method, path, json=body, params=query)
+        answer = self.http.request(method, path, json=body, params=query or None)
         assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else {}
 
