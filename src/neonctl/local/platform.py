@@ -28,6 +28,7 @@ _START_S: Final = 90.0
 _STOP_S: Final = 30.0
 _POLL_S: Final = 0.02
 _LOG_TAIL_LINES: Final = 20
+_LOG_KEPT_BYTES: Final = 5_000_000
 _NOT_INHERITED: Final = ("AWS_", "NEON_API", "PG", "GITHUB_")
 
 
@@ -84,6 +85,8 @@ def _try_lock(descriptor: int) -> bool:
 
 def _spawn(layout: Layout) -> int:
     """Start the daemon in a session of its own, so that it outlives the terminal."""
+    if layout.log.exists() and layout.log.stat().st_size > _LOG_KEPT_BYTES:
+        layout.log.replace(layout.old_log)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
     command = [sys.executable, "-P", "-m", "neonctl.local.daemon", "--data-dir", str(layout.root)]
     return os.posix_spawn(

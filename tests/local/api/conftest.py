@@ -123,6 +123,12 @@ class Neon:
             timeout=30,
         )
 
+    def __enter__(self) -> Neon:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+
     def call(self, method: str, path: str, body: Any = None, *, expect: int = 200, **query: Any) -> Json:
         answer = self.http.request(method, path, json=body, params=query or None)
         assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"
@@ -203,9 +209,8 @@ def platform(data_dir: Path) -> Iterator[Platform]:
 
 @pytest.fixture(scope="session")
 def neon(platform: Platform, contract: Contract | None) -> Iterator[Neon]:
-    client = Neon(platform, contract)
-    yield client
-    client.http.close()
+    with Neon(platform, contract) as client:
+        yield client
 
 
 @pytest.fixture(autouse=True)

@@ -70,6 +70,20 @@ def test_a_failed_branch_leaves_nothing(neon: Any, bank: Any) -> None:
     neon.done("DELETE", f"{path}/{made['branch']['id']}")
 
 
+def test_a_failed_first_start_can_be_repeated(neon: Any) -> None:
+    set_faults(neon.platform, [{"target": "operation", "action": "start_compute", "fail": True, "count": 1}])
+    body = {"project": {"name": "late", "org_id": neon.platform.org_id, "pg_version": 18}}
+    project = neon.call("POST", "/projects", body, expect=201)
+    assert [neon.operation(item)["status"] for item in project["operations"]] == ["finished", "failed"]
+    path, endpoint = f"/projects/{project['project']['id']}", project["endpoints"][0]["id"]
+    assert neon.get(f"{path}/endpoints/{endpoint}")["endpoint"]["current_state"] == "init"
+    roles = neon.get(f"{path}/branches/{project['branch']['id']}/roles")["roles"]
+    assert [row["name"] for row in roles] == ["neondb_owner"]
+    neon.done("POST", f"{path}/endpoints/{endpoint}/start")
+    neon.connect(project["connection_uris"][0]["connection_uri"]).close()
+    neon.call("DELETE", path)
+
+
 @pytest.mark.parametrize(("status", "retry_after"), [(423, None), (429, 7), (500, None), (503, None)])
 def test_statuses_on_demand(neon: Any, status: int, retry_after: int | None) -> None:
     rule = {"target": "neon", "path": "^/regions$", "status": status, "retry_after": retry_after, "nth": 2}
