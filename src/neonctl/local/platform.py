@@ -54,8 +54,7 @@ def ensure_running(data_dir: Path, *, progress: Callable[[str], None]) -> Platfo
         if platform is not None:
             return platform
         progress(f"starting the local platform in {layout.root}")
-        pid = None if _daemon_pid(layout) is not None else _spawn(layout)
-        return _await_ready(layout, pid, deadline)
+        return _start(layout, deadline)
 
 
 @contextlib.contextmanager
@@ -102,13 +101,19 @@ def _spawn(layout: Layout) -> int:
     )
 
 
-def _await_ready(layout: Layout, pid: int | None, deadline: float) -> Platform:
-    """Wait for the state file and a first answer; the end of the spawned process is the end of waiting."""
+def _start(layout: Layout, deadline: float) -> Platform:
+    """Spawn the daemon and wait for its first answer; its early end is the end of waiting.
+
+    A daemon that holds the directory without answering is starting, hanging or just dying: it is waited for.
+    """
+    pid: int | None = None
     while time.monotonic() < deadline:
         platform = read_state(layout)
         if platform is not None and answers(platform):
             return platform
-        if pid is not None and _ended(pid):
+        if pid is None and _daemon_pid(layout) is None:
+            pid = _spawn(layout)
+        elif pid is not None and _ended(pid):
             raise _start_failed(layout, "the daemon ended")
         time.sleep(_POLL_S)
     raise _start_failed(layout, "the daemon was not ready in time")
