@@ -64,9 +64,7 @@ class Contract:
         """What the schema has against the instance."""
         absolute = json.loads(json.dumps(schema).replace('"#/components/', '"urn:neon#/components/'))
         validator = OAS30Validator(absolute, registry=self._registry, format_checker=oas30_format_checker)
-        return [
-            f"{'/'.join(map(str, error.path))}: {error.message}" for error in validator.iter_errors(instance)
-        ]
+        return [f"{'/'.join(map(str, error.path))}: {error.message}" for error in validator.iter_errors(instance)]
 
     def check_response(self, response: httpx.Response) -> None:
         """Fail when the answer is not one that the document describes."""

@@ -75,9 +75,7 @@ def wrong_values(contract: Any, schema: Any) -> Iterator[Any]:
 
 def wrong_objects(contract: Any, schema: Any) -> Iterator[Any]:
     """Objects with one property missing or wrong."""
-    required = {
-        name: right_value(contract, schema["properties"][name]) for name in schema.get("required", [])
-    }
+    required = {name: right_value(contract, schema["properties"][name]) for name in schema.get("required", [])}
     for name in required:
         yield {other: value for other, value in required.items() if other != name}
     for name, inner in schema.get("properties", {}).items():
@@ -124,20 +122,12 @@ def filled(path: str, bank: Any) -> str:
 
 
 def test_every_route_stands_in_the_document(document: Any) -> None:
-    missing = [
-        route
-        for route in ROUTES
-        if route.method.lower() not in document.document["paths"].get(route.path, {})
-    ]
+    missing = [route for route in ROUTES if route.method.lower() not in document.document["paths"].get(route.path, {})]
     assert missing == []
 
 
-@pytest.mark.parametrize(
-    "route", [route for route in ROUTES if route.body], ids=lambda r: f"{r.method} {r.path}"
-)
-def test_bodies_that_the_document_refuses_are_refused(
-    neon: Any, bank: Any, document: Any, route: Any
-) -> None:
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.body], ids=lambda r: f"{r.method} {r.path}")
+def test_bodies_that_the_document_refuses_are_refused(neon: Any, bank: Any, document: Any, route: Any) -> None:
     operation = document.document["paths"][route.path][route.method.lower()]
     schema = operation["requestBody"]["content"][JSON]["schema"]
     accepted: list[Any] = []
@@ -152,12 +142,8 @@ def test_bodies_that_the_document_refuses_are_refused(
     assert accepted == []
 
 
-@pytest.mark.parametrize(
-    "route", [route for route in ROUTES if route.query], ids=lambda r: f"{r.method} {r.path}"
-)
-def test_queries_that_the_document_refuses_are_refused(
-    neon: Any, bank: Any, document: Any, route: Any
-) -> None:
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.query], ids=lambda r: f"{r.method} {r.path}")
+def test_queries_that_the_document_refuses_are_refused(neon: Any, bank: Any, document: Any, route: Any) -> None:
     operation = document.document["paths"][route.path][route.method.lower()]
     parameters = [document.resolve(item) for item in operation["parameters"]]
     queried = {item["name"]: item for item in parameters if item["in"] == "query"}

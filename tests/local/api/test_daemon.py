@@ -133,7 +133,5 @@ def test_the_log_holds_no_secret(neon: Any, bank: Any, data_dir: Path) -> None:
 
 def test_the_launcher_is_light() -> None:
     code = "import sys, neonctl.local.platform, neonctl.local.state; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.split()
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"aiohttp", "psycopg", "cryptography", "asyncio"} & set(loaded)

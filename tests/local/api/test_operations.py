@@ -16,9 +16,7 @@ def role_path(bank: Any) -> str:
 
 
 def test_a_project_is_locked_while_an_operation_runs(neon: Any, bank: Any) -> None:
-    set_faults(
-        neon.platform, [{"target": "operation", "action": "apply_config", "latency_ms": 400, "count": 1}]
-    )
+    set_faults(neon.platform, [{"target": "operation", "action": "apply_config", "latency_ms": 400, "count": 1}])
     first = neon.call("POST", role_path(bank), {"role": {"name": "slow"}}, expect=201)
     operation = first["operations"][0]
     assert operation["status"] == "scheduling"
@@ -97,9 +95,7 @@ def test_statuses_on_demand(neon: Any, status: int, retry_after: int | None) -> 
 
 def test_a_cut_comes_before_or_after_the_work(neon: Any, bank: Any) -> None:
     for cut, there in (("before", False), ("after", True)):
-        set_faults(
-            neon.platform, [{"target": "neon", "method": "POST", "path": "/roles$", "cut": cut, "count": 1}]
-        )
+        set_faults(neon.platform, [{"target": "neon", "method": "POST", "path": "/roles$", "cut": cut, "count": 1}])
         with pytest.raises(httpx.TransportError):
             neon.http.post(role_path(bank), json={"role": {"name": "cut_off"}})
         neon.idle(bank["project"]["id"])
