@@ -93,6 +93,16 @@ def test_statuses_on_demand(neon: Any, status: int, retry_after: int | None) -> 
     neon.get("/regions")
 
 
+def test_a_list_of_projects_may_be_partial(neon: Any, bank: Any) -> None:
+    set_faults(neon.platform, [{"target": "neon", "path": "^/projects$", "partial": True, "count": 1}])
+    answer = neon.get("/projects", org_id=neon.platform.org_id, search=bank["project"]["id"])
+    assert answer["projects"] == []
+    assert answer["unavailable_project_ids"] == [bank["project"]["id"]]
+    again = neon.get("/projects", org_id=neon.platform.org_id, search=bank["project"]["id"])
+    assert [item["id"] for item in again["projects"]] == [bank["project"]["id"]]
+    assert "unavailable_project_ids" not in again
+
+
 def test_a_cut_comes_before_or_after_the_work(neon: Any, bank: Any) -> None:
     for cut, there in (("before", False), ("after", True)):
         set_faults(neon.platform, [{"target": "neon", "method": "POST", "path": "/roles$", "cut": cut, "count": 1}])

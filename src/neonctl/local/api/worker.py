@@ -99,7 +99,8 @@ class Worker:
             with self._store.transaction():
                 self._actions.complete(operation)
                 at = now()
-                self._store.operations.put(replace(operation, status="finished", updated_at=at, finished_at=at))
+                done = replace(operation, status="finished", error=None, retry_at=None)
+                self._store.operations.put(replace(done, updated_at=at, finished_at=at))
 
     async def _suffer(self, fault: Fault) -> None:
         await asyncio.sleep(fault.latency_ms / 1000)
