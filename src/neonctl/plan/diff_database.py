@@ -164,8 +164,8 @@ def _out_of_date(desired: Desired, database: str) -> bool:
 def wanted_object_grants(desired: Desired, database: str, found: DatabaseSnapshot) -> frozenset[Grant]:
     """Privileges on tables, columns, sequences and functions as they should be.
 
-    The committed ``privileges.txt`` says so; without one (or with an old one), what migrations left is taken as it is. The YAML's column
-    grants win over both: the role named there sees those columns of the table and no others.
+    The committed ``privileges.txt`` says so; without one, or with an old one, what migrations left is taken as it
+    is. The YAML's column grants win over both: the role named there sees those columns of the table and no others.
     """
     committed = None if _out_of_date(desired, database) else desired.privileges.get(database)
     wanted = {g for g in found.grants if g.kind in OBJECT_KINDS} if committed is None else set(parse(committed))
