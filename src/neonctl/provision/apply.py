@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from neonctl.plan.changes import AnyChange, PutParameter, Stage, StoreSecret, UpdateSecretMetadata
+from neonctl.plan.changes import (
+    AnyChange,
+    DeleteParameter,
+    DeleteSecret,
+    PutParameter,
+    Stage,
+    StoreSecret,
+    UpdateSecretMetadata,
+)
 from neonctl.provision.credentials import store_credentials
 from neonctl.provision.databases import apply_publications, apply_roles, apply_structure
 from neonctl.provision.infrastructure import apply_infrastructure
@@ -85,6 +93,9 @@ class Provisioner:
             self._bind(environment, database, mine, world) for database, mine in by_database.items() if database
         ]
         tasks += [self._bind_parameter(change, world) for change in changes if isinstance(change, PutParameter)]
+        tasks += [
+            self._bind_removal(change) for change in changes if isinstance(change, DeleteSecret | DeleteParameter)
+        ]
         run_all(tasks)
 
     def _bind(self, environment: str, database: str, changes: list[AnyChange], world: World) -> Callable[[], None]:
@@ -92,6 +103,19 @@ class Provisioner:
 
     def _bind_parameter(self, change: PutParameter, world: World) -> Callable[[], None]:
         return lambda: self._step(change, lambda each: self._put_parameter(each, world))
+
+    def _bind_removal(self, change: DeleteSecret | DeleteParameter) -> Callable[[], None]:
+        return lambda: self._step(change, self._remove)
+
+    def _remove(self, change: AnyChange) -> None:
+        aws = self._desired.environments[change.environment].aws
+        match change:
+            case DeleteSecret():
+                self._services.aws(aws).secrets().delete(change.secret, recovery_days=aws.recovery_window_days)
+            case DeleteParameter():
+                self._services.aws(aws).parameters().delete([change.parameter])
+            case _:
+                pass
 
     def _database(self, environment: str, database: str, changes: Sequence[AnyChange], world: World) -> None:
         access = world.access(environment)
