@@ -39,7 +39,7 @@ def _environment(name: str, snapshot: EnvironmentSnapshot, desired: Desired) -> 
         "protected": branch.protected,
         "direct_host": str(snapshot.addresses.direct) if snapshot.addresses else None,
         "pooled_host": str(snapshot.addresses.pooled) if snapshot.addresses else None,
-        "secrets": len(snapshot.secrets),
+        "secrets": sum(1 for secret in snapshot.secrets.values() if not secret.deleted),
         "databases": [
             {
                 "name": database,
@@ -83,7 +83,7 @@ def _row(name: str, snapshot: EnvironmentSnapshot, desired: Desired) -> tuple[st
         str(addresses.pooled) if addresses else "-",
         str(len(databases)),
         str(tables),
-        str(len(snapshot.secrets)),
+        str(sum(1 for secret in snapshot.secrets.values() if not secret.deleted)),
     )
 
 
