@@ -27,14 +27,14 @@ def serving(folder: Path, faults: Any = None) -> Iterator[str]:
     """Serve until the end of the block; gives the address. Skips where this part is not installed."""
     app_room = pytest.importorskip("neonctl.local.aws.app")
     store_room = pytest.importorskip("neonctl.local.aws.store")
-    signature_room = pytest.importorskip("neonctl.local.aws.signature")
-    store = store_room.AwsStore(folder / "aws.sqlite", folder / "aws.key")
+    keyring_room = pytest.importorskip("neonctl.local.aws.keyring")
+    store = store_room.AwsStore(folder / "aws", folder / "aws.key")
     app = app_room.make_app(
         store,
         account_id=ACCOUNT,
         region=REGION,
         faults=faults,
-        credential=signature_room.Credential("local", SECRET_KEY),
+        credential=keyring_room.Credential("local", SECRET_KEY),
     )
     started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
     thread = threading.Thread(target=lambda: asyncio.run(_serve(app, started)), name="embedded-aws")

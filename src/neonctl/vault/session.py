@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from threading import RLock
 from typing import TYPE_CHECKING, Any, cast
 
-from neonctl.errors import ServiceError, UnsafePlanError
+from neonctl.errors import UnsafePlanError
+from neonctl.vault.credentials import assumed_session, first_session
 from neonctl.vault.failures import call
+from neonctl.vault.keys import KeyNames
 from neonctl.vault.parameters import ParameterStore
 from neonctl.vault.secrets import SecretStore
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from botocore.config import Config
 
     from neonctl.settings import Settings
-
-ROLE_SESSION_NAME = "neonctl"
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,7 @@ class AwsAccess:
     """One environment's AWS account. Nothing is imported, read or called before it is first needed.
 
     Stores are handed out only after GetCallerIdentity has named the expected account. Safe to use from
-    several threads; a role is assumed once per object, for an hour.
-
-    With ``--local`` there is one account and no roles, so neither is checked or assumed.
+    several threads; a role is assumed once per object and stays assumed, however long the work takes.
 
     Raises ``UnsafePlanError`` ``AWS_WRONG_ACCOUNT``; ``AwsError`` ``AWS_NO_CREDENTIALS`` and what else
     ``vault.failures`` lists; ``ServiceError`` ``LOCAL_NOT_RUNNING`` when ``--local`` has no platform to go
@@ -52,6 +49,7 @@ class AwsAccess:
         self._known: Caller | None = None
         self._secrets: SecretStore | None = None
         self._parameters: ParameterStore | None = None
+        self._keys: KeyNames | None = None
 
     def caller(self) -> Caller:
         """Return who we are, after the check of the account."""
@@ -80,9 +78,20 @@ class AwsAccess:
                 self._parameters = ParameterStore(self._client(self._session(), "ssm"))
             return self._parameters
 
+    def keys(self) -> KeyNames:
+        """Return the names of KMS keys in this account and region."""
+        with self._lock:
+            self.caller()
+            if self._keys is None:
+                self._keys = KeyNames(self._kms, account_id=self._account_id, region=self._region)
+            return self._keys
+
+    def _kms(self) -> Any:
+        with self._lock:
+            return self._client(self._session(), "kms")
+
     def _refuse_other_account(self, found: Caller) -> None:
-        # The embedded platform is one account for all environments, reached by its own address and keys only.
-        if not self._settings.local and found.account_id != self._account_id:
+        if found.account_id != self._account_id:
             raise UnsafePlanError(
                 "AWS_WRONG_ACCOUNT",
                 f"the AWS credentials belong to account {found.account_id}, the YAML says {self._account_id}",
@@ -92,42 +101,20 @@ class AwsAccess:
 
     def _session(self) -> boto3.Session:
         if self._opened is None:
-            session = call("sts:GetCallerIdentity", self._account_id, self._first_session)
-            if self._role_arn is not None and not self._settings.local:  # the embedded platform has no roles
-                session = self._assume(session, self._role_arn)
+            session = call("sts:GetCallerIdentity", self._account_id, first_session, self._settings, self._region)
+            if self._role_arn is not None:
+                sts = self._client(session, "sts")
+                session = call(
+                    "sts:AssumeRole",
+                    self._role_arn,
+                    assumed_session,
+                    self._settings,
+                    sts,
+                    role_arn=self._role_arn,
+                    region=self._region,
+                )
             self._opened = session
         return self._opened
-
-    def _first_session(self) -> boto3.Session:
-        import boto3
-
-        settings = self._settings
-        key_id, key = settings.aws_access_key_id, settings.aws_secret_access_key
-        if settings.local and (settings.aws_endpoint_url is None or key_id is None or key is None):
-            raise ServiceError(
-                "LOCAL_NOT_RUNNING", "the local platform has no AWS endpoint", hint="run: neonctl local up"
-            )
-        if key_id is None or key is None:
-            return boto3.Session(region_name=self._region)
-        return boto3.Session(
-            botocore_session=_without_files() if settings.local else None,
-            aws_access_key_id=key_id,
-            aws_secret_access_key=key.reveal(),
-            region_name=self._region,
-        )
-
-    def _assume(self, session: boto3.Session, role_arn: str) -> boto3.Session:
-        import boto3
-
-        sts: Any = self._client(session, "sts")
-        answer = call("sts:AssumeRole", role_arn, sts.assume_role, RoleArn=role_arn, RoleSessionName=ROLE_SESSION_NAME)
-        given = answer["Credentials"]
-        return boto3.Session(
-            aws_access_key_id=given["AccessKeyId"],
-            aws_secret_access_key=given["SecretAccessKey"],
-            aws_session_token=given["SessionToken"],
-            region_name=self._region,
-        )
 
     def _client(self, session: boto3.Session, service: Any) -> Any:
         settings = self._settings
@@ -154,15 +141,3 @@ class AwsAccess:
             # The local platform stands on this machine: a proxy in the environment is not for it.
             proxies={} if self._settings.local else None,
         )
-
-
-def _without_files() -> Any:
-    """A botocore session that reads no profile: the user's AWS files are not for the local platform.
-
-    A profile named by AWS_PROFILE would be looked up, and missed, even though the keys are given.
-    """
-    from botocore.session import Session
-
-    unset: Any = (None, None, None, None)
-    nothing: Any = (None, None, os.devnull, None)
-    return Session(session_vars={"profile": unset, "config_file": nothing, "credentials_file": nothing})
