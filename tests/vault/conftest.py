@@ -100,7 +100,7 @@ def client(store: SecretStore) -> Any:
 @pytest.fixture
 def kms_key(aws_endpoint: Endpoint) -> Callable[[], str]:
     """Makes keys: an endpoint that keeps the rules encrypts with existing ones only."""
-    kms = aws_endpoint.access._kms()
+    kms = aws_endpoint.access._client("kms")
     return lambda: kms.create_key(Description="test")["KeyMetadata"]["Arn"]
 
 
