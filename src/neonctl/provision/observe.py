@@ -191,6 +191,7 @@ def _observe_account(desired: Desired, services: Services, spec: EnvironmentSpec
         lambda: access.secrets().describe(secret_names(desired, spec)),
         lambda: access.parameters().read(parameter_names(desired, spec)),
     )
+    secrets = access.keys().as_wanted(secrets, spec.aws.kms_key_id)
     return EnvironmentSnapshot(account_id=caller.account_id, secrets=secrets, parameters=parameters)
 
 

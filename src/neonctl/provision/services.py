@@ -15,6 +15,7 @@ from neonctl.neon.client import NeonClient
 from neonctl.plan.observed import Address
 from neonctl.postgres.connect import Login, connect
 from neonctl.settings import Settings
+from neonctl.vault.credentials import Sessions
 from neonctl.vault.session import AwsAccess
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Services:
         self._desired = desired
         self.application_name = f"neonctl/{__version__} {purpose}"
         self._on_wait = on_wait
+        self._aws_sessions = Sessions(settings)
         self._aws: dict[tuple[str, str, str | None], AwsAccess] = {}
         self._neon: NeonClient | None = None
         self._lock = threading.Lock()
@@ -89,7 +91,11 @@ class Services:
         key = (spec.account_id, spec.region, spec.role_arn)
         if key not in self._aws:
             self._aws[key] = AwsAccess(
-                self.settings, account_id=spec.account_id, region=spec.region, role_arn=spec.role_arn
+                self.settings,
+                account_id=spec.account_id,
+                region=spec.region,
+                role_arn=spec.role_arn,
+                sessions=self._aws_sessions,
             )
         return self._aws[key]
 

@@ -1,24 +1,22 @@
-"""The way into one AWS account: credentials, the role to assume, and proof that it is the account meant."""
+"""The way into one AWS account: the role to assume, and proof that it is the account meant."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from threading import RLock
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from neonctl.errors import ServiceError, UnsafePlanError
+from neonctl.errors import UnsafePlanError
+from neonctl.vault.credentials import Sessions
 from neonctl.vault.failures import call
+from neonctl.vault.keys import KeyNames
 from neonctl.vault.parameters import ParameterStore
 from neonctl.vault.secrets import SecretStore
 
 if TYPE_CHECKING:
     import boto3
-    from botocore.config import Config
 
     from neonctl.settings import Settings
-
-ROLE_SESSION_NAME = "neonctl"
 
 
 @dataclass(frozen=True)
@@ -33,31 +31,39 @@ class AwsAccess:
     """One environment's AWS account. Nothing is imported, read or called before it is first needed.
 
     Stores are handed out only after GetCallerIdentity has named the expected account. Safe to use from
-    several threads; a role is assumed once per object, for an hour.
-
-    With ``--local`` there is one account and no roles, so neither is checked or assumed.
+    several threads; a role is assumed once per object and stays assumed, however long the work takes.
+    ``sessions``: shared between the accounts of one run, because making one is costly.
 
     Raises ``UnsafePlanError`` ``AWS_WRONG_ACCOUNT``; ``AwsError`` ``AWS_NO_CREDENTIALS`` and what else
     ``vault.failures`` lists; ``ServiceError`` ``LOCAL_NOT_RUNNING`` when ``--local`` has no platform to go
     to, so that it can never reach the real AWS.
     """
 
-    def __init__(self, settings: Settings, *, account_id: str, region: str, role_arn: str | None = None) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        account_id: str,
+        region: str,
+        role_arn: str | None = None,
+        sessions: Sessions | None = None,
+    ) -> None:
         self._account_id = account_id
         self._region = region
         self._role_arn = role_arn
-        self._lock = RLock()  # boto3 sessions, unlike clients, are not safe to share
+        self._sessions = sessions or Sessions(settings)
+        self._lock = RLock()
         self._opened: boto3.Session | None = None
         self._known: Caller | None = None
         self._secrets: SecretStore | None = None
         self._parameters: ParameterStore | None = None
+        self._keys: KeyNames | None = None
 
     def caller(self) -> Caller:
         """Return who we are, after the check of the account."""
         with self._lock:
             if self._known is None:
-                sts: Any = self._client(self._session(), "sts")
+                sts = self._client("sts")
                 answer = call("sts:GetCallerIdentity", self._account_id, sts.get_caller_identity)
                 found = Caller(account_id=answer["Account"], arn=answer["Arn"])
                 self._refuse_other_account(found)
@@ -69,7 +75,7 @@ class AwsAccess:
         with self._lock:
             self.caller()
             if self._secrets is None:
-                self._secrets = SecretStore(self._client(self._session(), "secretsmanager"))
+                self._secrets = SecretStore(self._client("secretsmanager"))
             return self._secrets
 
     def parameters(self) -> ParameterStore:
@@ -77,12 +83,19 @@ class AwsAccess:
         with self._lock:
             self.caller()
             if self._parameters is None:
-                self._parameters = ParameterStore(self._client(self._session(), "ssm"))
+                self._parameters = ParameterStore(self._client("ssm"))
             return self._parameters
 
+    def keys(self) -> KeyNames:
+        """Return the names of KMS keys in this account and region."""
+        with self._lock:
+            self.caller()
+            if self._keys is None:
+                self._keys = KeyNames(lambda: self._client("kms"), account_id=self._account_id, region=self._region)
+            return self._keys
+
     def _refuse_other_account(self, found: Caller) -> None:
-        # The embedded platform is one account for all environments, reached by its own address and keys only.
-        if not self._settings.local and found.account_id != self._account_id:
+        if found.account_id != self._account_id:
             raise UnsafePlanError(
                 "AWS_WRONG_ACCOUNT",
                 f"the AWS credentials belong to account {found.account_id}, the YAML says {self._account_id}",
@@ -90,79 +103,16 @@ class AwsAccess:
                 details={"expected": self._account_id, "found": found.account_id, "arn": found.arn},
             )
 
+    def _client(self, service: str) -> Any:
+        return self._sessions.client(self._session(), service, self._region)
+
     def _session(self) -> boto3.Session:
-        if self._opened is None:
-            session = call("sts:GetCallerIdentity", self._account_id, self._first_session)
-            if self._role_arn is not None and not self._settings.local:  # the embedded platform has no roles
-                session = self._assume(session, self._role_arn)
-            self._opened = session
-        return self._opened
+        with self._lock:
+            if self._opened is None:
+                self._opened = call("sts:GetCallerIdentity", self._account_id, self._open)
+            return self._opened
 
-    def _first_session(self) -> boto3.Session:
-        import boto3
-
-        settings = self._settings
-        key_id, key = settings.aws_access_key_id, settings.aws_secret_access_key
-        if settings.local and (settings.aws_endpoint_url is None or key_id is None or key is None):
-            raise ServiceError(
-                "LOCAL_NOT_RUNNING", "the local platform has no AWS endpoint", hint="run: neonctl local up"
-            )
-        if key_id is None or key is None:
-            return boto3.Session(region_name=self._region)
-        return boto3.Session(
-            botocore_session=_without_files() if settings.local else None,
-            aws_access_key_id=key_id,
-            aws_secret_access_key=key.reveal(),
-            region_name=self._region,
-        )
-
-    def _assume(self, session: boto3.Session, role_arn: str) -> boto3.Session:
-        import boto3
-
-        sts: Any = self._client(session, "sts")
-        answer = call("sts:AssumeRole", role_arn, sts.assume_role, RoleArn=role_arn, RoleSessionName=ROLE_SESSION_NAME)
-        given = answer["Credentials"]
-        return boto3.Session(
-            aws_access_key_id=given["AccessKeyId"],
-            aws_secret_access_key=given["SecretAccessKey"],
-            aws_session_token=given["SessionToken"],
-            region_name=self._region,
-        )
-
-    def _client(self, session: boto3.Session, service: Any) -> Any:
-        settings = self._settings
-        verify = str(settings.ca_file) if settings.aws_endpoint_url and settings.ca_file else None
-        make = cast("Any", session).client
-        return call(
-            f"{service}:*",
-            self._region,
-            make,
-            service,
-            endpoint_url=settings.aws_endpoint_url,
-            verify=verify,
-            config=self._config(),
-        )
-
-    def _config(self) -> Config:
-        from botocore.config import Config
-
-        return Config(
-            max_pool_connections=32,
-            connect_timeout=10,
-            read_timeout=30,
-            retries={"mode": "standard", "total_max_attempts": 6},
-            # The local platform stands on this machine: a proxy in the environment is not for it.
-            proxies={} if self._settings.local else None,
-        )
-
-
-def _without_files() -> Any:
-    """A botocore session that reads no profile: the user's AWS files are not for the local platform.
-
-    A profile named by AWS_PROFILE would be looked up, and missed, even though the keys are given.
-    """
-    from botocore.session import Session
-
-    unset: Any = (None, None, None, None)
-    nothing: Any = (None, None, os.devnull, None)
-    return Session(session_vars={"profile": unset, "config_file": nothing, "credentials_file": nothing})
+    def _open(self) -> boto3.Session:
+        if self._role_arn is None:
+            return self._sessions.first()
+        return self._sessions.assumed(self._role_arn, self._region)
