@@ -102,13 +102,15 @@ class Session(asyncio.Protocol):
         self._hang_up()
 
     def _hang_up(self) -> None:
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
+            if self._tls is not None and (notice := self._tls.goodbye()):
+                self._transport.write(notice)
             self._transport.close()  # what was written is sent first
 
     # Bytes to and from the client
 
     def _send(self, data: bytes) -> None:
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data if self._tls is None else self._tls.send(data))
 
     def _decrypt(self, tls: ServerTls, data: bytes) -> bytes:
