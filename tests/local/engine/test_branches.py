@@ -132,8 +132,11 @@ def test_a_schema_only_branch_has_everything_but_rows(running: Running, main: Ma
         "SELECT datname, datdba::regrole::text, (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(datacl) a) FROM pg_database ORDER BY 1",
         "SELECT setrole::regrole::text, setconfig FROM pg_db_role_setting ORDER BY 1",
         "SELECT shobj_description(oid, 'pg_authid') FROM pg_authid WHERE rolname = 'so_reader'",
-        "SELECT oid::regclass::text, relowner::regrole::text, (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(relacl) a) FROM pg_class"
-        " WHERE relnamespace = 'so'::regnamespace ORDER BY 1",
+        (
+            "SELECT oid::regclass::text, relowner::regrole::text, "
+            "(SELECT array_agg(a::text ORDER BY a::text) FROM unnest(relacl) a)"
+            " FROM pg_class WHERE relnamespace = 'so'::regnamespace ORDER BY 1"
+        ),
     )
     for query in facts:
         assert running.sql("br-schema", query, dbname="bank") == running.sql(main[0], query, dbname="bank")

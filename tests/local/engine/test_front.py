@@ -19,9 +19,7 @@ Main = tuple[str, str, Ports]
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "ep-x.localhost"])
 @pytest.mark.parametrize("negotiation", ["postgres", "direct"])
 def test_the_server_proves_who_it_is(running: Running, main: Main, host: str, negotiation: str) -> None:
-    with running.connect(
-        main[2].direct, host=host, hostaddr="127.0.0.1", sslnegotiation=negotiation
-    ) as connection:
+    with running.connect(main[2].direct, host=host, hostaddr="127.0.0.1", sslnegotiation=negotiation) as connection:
         assert connection.pgconn.ssl_in_use
         assert connection.execute("SELECT current_user").fetchone() == ("owner",)
 

@@ -62,7 +62,7 @@ class Session(asyncio.Protocol):
             plain = self._decrypt(self._tls, data)
             if plain:
                 self._receive(plain)
-            if self._tls is not None and self._tls.ended:
+            if self._tls.ended:
                 self._hang_up()
         else:
             self._receive(data)
