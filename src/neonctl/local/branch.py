@@ -34,6 +34,10 @@ class Branch:
         """Whether this endpoint's compute was started and its cluster still runs."""
         return endpoint_id in self._active and self.cluster.running
 
+    def has_crashed(self, endpoint_id: str) -> bool:
+        """Whether this endpoint's compute was started and its cluster has ended by itself."""
+        return endpoint_id in self._active and not self.cluster.running and not self._lock.locked()
+
     @contextlib.asynccontextmanager
     async def lease(self) -> AsyncGenerator[Cluster]:
         """The running cluster, for the duration of the block; this activates no compute."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import resource
 import ssl
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
@@ -29,12 +28,14 @@ from neonctl.local.compute import Compute
 from neonctl.local.front.authority import Authority
 from neonctl.local.front.guard import Sighting
 from neonctl.local.front.pooler import Pooler
-from neonctl.local.home import Home
+from neonctl.local.home import Home, raise_file_limit
 from neonctl.local.registry import ComputeConfig, Endpoint, Ports, Registry
 from neonctl.local.shelf import Shelf
 from neonctl.secret import Secret
 
 __all__ = ["ComputeConfig", "Engine", "PoolerInfo", "Ports", "SeenPassword"]
+
+_WATCH_SECONDS = 0.1  # how long a crash may go unnoticed
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Engine:
         self._locks: dict[str, asyncio.Lock] = {}
         self._pooler = PoolerInfo(None, None)
         self._tools: Tools | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._shelf: Shelf | None = None
         self._context: ssl.SSLContext | None = None
 
@@ -97,7 +99,7 @@ class Engine:
             raise
 
     async def _open(self) -> None:
-        _raise_file_limit()
+        raise_file_limit()
         await asyncio.to_thread(stop_orphans, self._home.root)
         identity = self._identity or await asyncio.to_thread(choose_identity)
         owner = os.geteuid() if identity.user is None else identity.user
@@ -122,9 +124,12 @@ class Engine:
                 await self._listen(endpoint_id, endpoint)
             else:
                 self._registry.remove(endpoint_id)
+        self._watch = asyncio.get_running_loop().create_task(self._watch_computes())
 
     async def close(self) -> None:
         """Stop listeners, poolers and clusters; no process is left. Can be called at any time, and again."""
+        if self._watch is not None:
+            self._watch.cancel()
         await asyncio.gather(*(compute.close() for compute in self._computes.values()))
         await asyncio.gather(*(branch.close() for branch in self._branches.values()))
         if self._shelf is not None:
@@ -253,6 +258,12 @@ class Engine:
             raise RuntimeError("the engine is not open")
         return self._shelf
 
+    async def _watch_computes(self) -> None:
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            for compute in tuple(self._computes.values()):
+                await compute.mend()
+
     def _locked(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
 
@@ -309,12 +320,3 @@ class Engine:
             self._home.poolers / endpoint_id,
             self._home.socket_folder(f"pooler of {endpoint_id}"),
         )
-
-
-def _raise_file_limit() -> None:
-    # Each client costs two descriptors here, and PgBouncer inherits the limit.
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = min(hard, 65_536) if hard != resource.RLIM_INFINITY else 65_536
-    if soft < wanted:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
