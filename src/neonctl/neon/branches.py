@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from neonctl.plan.observed import BranchSnapshot
 
 _PAGE = 1000
+USABLE = ("ready", "archived")
 
 
 class Unchanged(Enum):
@@ -50,6 +51,22 @@ class BranchCalls(Calls):
         body = self._transport.get(f"/projects/{project_id}/branches/{branch_id}", doing)
         with reading(doing):
             return responses.branch(body["branch"], body.get("annotation"))
+
+    def settle(self, project_id: str) -> bool:
+        """Wait for work that somebody began and did not wait for: a killed run, or another one beside this.
+
+        True: there was some, so what was read before is stale. Neon's list of operations lags behind (facts.md 6):
+        the states of branches tell more. Raises ServiceError.
+        """
+        doing = Doing(f"project `{project_id}`", "read")
+        if not self._operations.busy(project_id, doing):
+            return False
+        self._operations.settle(project_id, doing)
+        return True
+
+    def wait_for_branch(self, project_id: str, branch_id: str) -> BranchSnapshot:
+        """Wait until a branch takes queries. Raises ServiceError."""
+        return self._ready(project_id, branch_id, Doing(f"branch `{branch_id}`", "read"))
 
     def create_branch(
         self,
@@ -185,7 +202,7 @@ class BranchCalls(Calls):
         pauses = self._operations.pauses(doing, "the branch to be ready")
         while True:
             branch = self.get_branch(project_id, branch_id)
-            if branch.state in ("ready", "archived"):
+            if branch.state in USABLE:
                 return branch
             next(pauses)
 

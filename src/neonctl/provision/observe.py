@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from neonctl.desired.model import Desired, EnvironmentSpec, secret_name
 from neonctl.errors import ServiceError, UnsafePlanError
+from neonctl.neon.branches import USABLE
 from neonctl.neon.connection import ConnectionTarget
 from neonctl.plan.diff_project import first_database
 from neonctl.plan.observed import (
@@ -65,6 +67,11 @@ def with_sources(desired: Desired, selection: Sequence[str] | None) -> tuple[str
 
 # --- Neon and Postgres --------------------------------------------------------------------------------------
 
+# Postgres, or another page of the API, contradicts what the API listed. Neon's list of running work lags behind
+# (facts.md 6), so this may be work that has just begun: it is looked at again before it counts as a failure.
+_UNSETTLED = frozenset({"POSTGRES_REFUSED", "POSTGRES_AUTH_FAILED", "NEON_NOT_FOUND"})
+_UNSETTLED_PAUSES_S = (0.2, 0.5, 1.0, 2.0)
+
 _NeonSide = tuple[ProjectSnapshot | None, tuple[BranchSnapshot, ...], Mapping[str, EnvironmentSnapshot]]
 
 
@@ -87,9 +94,18 @@ def _observe_neon(desired: Desired, services: Services, names: Sequence[str]) ->
     project = find_project(desired, services)
     if project is None:
         return None, (), {name: EnvironmentSnapshot() for name in names}
-    branches, endpoints = pair(
-        lambda: services.neon.list_branches(project.id), lambda: services.neon.list_endpoints(project.id)
-    )
+    for pause_s in _UNSETTLED_PAUSES_S:
+        try:
+            return _observe_project(desired, services, names, project)
+        except ServiceError as error:
+            if error.code not in _UNSETTLED:
+                raise
+        time.sleep(pause_s)
+    return _observe_project(desired, services, names, project)
+
+
+def _observe_project(desired: Desired, services: Services, names: Sequence[str], project: ProjectSnapshot) -> _NeonSide:
+    branches, endpoints = _settled(services, project.id)
     environments = by_key(
         lambda name: observe_environment(
             desired,
@@ -101,6 +117,26 @@ def _observe_neon(desired: Desired, services: Services, names: Sequence[str]) ->
         names,
     )
     return project, branches, environments
+
+
+def _settled(services: Services, project_id: str) -> tuple[Sequence[BranchSnapshot], Sequence[EndpointSnapshot]]:
+    """Branches and computes while nothing of the project is under way.
+
+    A run that was killed leaves work behind that Neon goes on with: until that is done, the API tells of databases
+    and roles that Postgres does not have yet.
+    """
+    while True:
+        waited, (branches, endpoints) = pair(
+            lambda: services.neon.settle(project_id),
+            lambda: pair(
+                lambda: services.neon.list_branches(project_id), lambda: services.neon.list_endpoints(project_id)
+            ),
+        )
+        unready = [branch.id for branch in branches if branch.state not in USABLE]
+        for branch_id in unready:
+            services.neon.wait_for_branch(project_id, branch_id)
+        if not waited and not unready:
+            return branches, endpoints
 
 
 def branch_named(name: str, branches: Sequence[BranchSnapshot]) -> BranchSnapshot | None:
