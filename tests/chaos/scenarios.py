@@ -160,6 +160,9 @@ def _replace_compute(site: Site) -> None:
     """Another compute has another address: every secret of the branch points nowhere."""
     with site.neon() as neon:
         project_id, branches = _project(site, neon)
+        branch = f"/projects/{project_id}/branches/{branches['prod']}"
+        neon.patch(branch, json={"branch": {"protected": False}}).raise_for_status()
+        site.settle(neon, project_id)
         (compute,) = neon.get(f"/projects/{project_id}/endpoints").json()["endpoints"]
         neon.delete(f"/projects/{project_id}/endpoints/{compute['id']}").raise_for_status()
         site.settle(neon, project_id)

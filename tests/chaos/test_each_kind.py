@@ -57,7 +57,7 @@ def test_the_record_knows_all_three_systems(recorded: Run) -> None:
 
 def test_killed_at_each_kind_of_call(site: Site, small: Scenario, recorded: Run) -> None:
     site.clear()
-    killed = 0
+    killed = resets = 0
     for point in first_of_each_kind(recorded):
         for how in ("kill-before", "kill-after"):
             run = site.run(small.config, APPLY, fault=Fault(how, point))
@@ -76,5 +76,6 @@ def test_every_first_answer_lost(site: Site, small: Scenario, recorded: Run) -> 
     site.clear()
     run = site.run(small.config, APPLY, fault=Fault("cut-after"))
     assert run.exit_code == 0, run
-    assert {label for label in recorded.calls if not label.startswith("sql")} <= set(run.struck)
+    polls = "neon GET /projects/{}/operations/{}"  # by ids that stood in the lost answers
+    assert {label for label in recorded.calls if not label.startswith("sql")} - {polls} <= set(run.struck)
     assert not site.check(small.config, small.expected)

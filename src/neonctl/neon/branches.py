@@ -9,7 +9,7 @@ from neonctl.errors import NeonctlError, ServiceError
 from neonctl.neon import responses
 from neonctl.neon.changes import Calls, Change
 from neonctl.neon.failures import Doing
-from neonctl.neon.responses import Compute, items, reading, rfc3339
+from neonctl.neon.responses import USABLE, Compute, items, reading, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from neonctl.plan.observed import BranchSnapshot
 
 _PAGE = 1000
-USABLE = ("ready", "archived")
 
 
 class Unchanged(Enum):

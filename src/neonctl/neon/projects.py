@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neonctl.errors import ServiceError
+from neonctl.errors import RetryableError, ServiceError
 from neonctl.neon import failures, responses
 from neonctl.neon.account import AccountCalls
 from neonctl.neon.changes import Change
@@ -171,10 +171,36 @@ class ProjectCalls(AccountCalls):
     def _created(self, name: str, created: Body | None, doing: Doing, *, alone: bool) -> ProjectSnapshot:
         with reading(doing):
             project = responses.project((created or {})["project"])
+        if alone:
+            self._give_way(project.id, name, doing)
         self._operations.finish(project.id, created, doing)
         if not alone:  # an earlier try, given up as lost, may have arrived after all
             self._the_only(self.find_projects(name), doing)
         return project
+
+    def _give_way(self, project_id: str, name: str, doing: Doing) -> None:
+        """Of two runs that made a project of one name at the same time, the later one takes its own back.
+
+        Neon allows several of one name (facts.md 2), so nothing else keeps two runs from making two banks. What is
+        deleted was made by this very call, and nobody else has been told of it.
+        """
+        found = [item for page in self._project_pages(name, doing) for item in items(page, "projects")]
+        with reading(doing):
+            rivals = sorted((item["created_at"], item["id"]) for item in found if item["name"] == name)
+        if not rivals or rivals[0][1] == project_id:
+            return
+        self._delete(
+            project_id,
+            Doing(f"project `{name}` ({project_id})", "taken back"),
+            f"/projects/{project_id}",
+            lambda: all(project.id != project_id for project in self.find_projects(name)),
+        )
+        raise RetryableError(
+            "NEON_PROJECT_RACE",
+            f"{doing}: another run made it at the same moment ({rivals[0][1]}); this run's own was taken back",
+            hint="run the same command again",
+            details={"project_id": rivals[0][1]},
+        )
 
     def _appeared(self, name: str, doing: Doing, pauses: Iterator[None]) -> ProjectSnapshot | None:
         """Look for what a lost answer may have made; several times, for it may still be on its way."""

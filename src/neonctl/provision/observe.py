@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from neonctl.desired.model import Desired, EnvironmentSpec, secret_name
 from neonctl.errors import ServiceError, UnsafePlanError
-from neonctl.neon.branches import USABLE
 from neonctl.neon.connection import ConnectionTarget
+from neonctl.neon.responses import USABLE
 from neonctl.plan.diff_project import first_database
 from neonctl.plan.observed import (
     Addresses,
@@ -67,11 +66,6 @@ def with_sources(desired: Desired, selection: Sequence[str] | None) -> tuple[str
 
 # --- Neon and Postgres --------------------------------------------------------------------------------------
 
-# Postgres, or another page of the API, contradicts what the API listed. Neon's list of running work lags behind
-# (facts.md 6), so this may be work that has just begun: it is looked at again before it counts as a failure.
-_UNSETTLED = frozenset({"POSTGRES_REFUSED", "POSTGRES_AUTH_FAILED", "NEON_NOT_FOUND"})
-_UNSETTLED_PAUSES_S = (0.2, 0.5, 1.0, 2.0)
-
 _NeonSide = tuple[ProjectSnapshot | None, tuple[BranchSnapshot, ...], Mapping[str, EnvironmentSnapshot]]
 
 
@@ -94,17 +88,6 @@ def _observe_neon(desired: Desired, services: Services, names: Sequence[str]) ->
     project = find_project(desired, services)
     if project is None:
         return None, (), {name: EnvironmentSnapshot() for name in names}
-    for pause_s in _UNSETTLED_PAUSES_S:
-        try:
-            return _observe_project(desired, services, names, project)
-        except ServiceError as error:
-            if error.code not in _UNSETTLED:
-                raise
-        time.sleep(pause_s)
-    return _observe_project(desired, services, names, project)
-
-
-def _observe_project(desired: Desired, services: Services, names: Sequence[str], project: ProjectSnapshot) -> _NeonSide:
     branches, endpoints = _settled(services, project.id)
     environments = by_key(
         lambda name: observe_environment(
