@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 KILLED = 137  # as a shell tells SIGKILL
+_MEET_S = 3.0
 HOWS = ("kill-before", "kill-after", "cut-after")
 
 
@@ -50,7 +52,8 @@ class Point:
 
 @dataclass(frozen=True)
 class Fault:
-    """``how``: one of ``HOWS``; ``interrupt`` (Ctrl-C just before the call), ``kill-daemon`` (of the platform).
+    """``how``: one of ``HOWS``; ``interrupt`` (Ctrl-C just before the call), ``kill-daemon`` (of the platform),
+    ``meet`` (wait for another run to come here too; not for long, for a lock may keep it away).
 
     Without a ``point``, a cut strikes the first call of every label.
     """
@@ -83,6 +86,8 @@ class Border:
             os.kill(os.getpid(), signal.SIGINT)
         elif fault.how == "kill-daemon":
             _kill_daemon()
+        elif fault.how == "meet":
+            self._meet()
         return fault.how in {"kill-after", "cut-after"}
 
     def passed(self) -> None:
@@ -90,6 +95,12 @@ class Border:
         if self._fault and self._fault.how == "kill-after":
             with self._lock:
                 self._die()
+
+    def _meet(self) -> None:
+        self._report.with_suffix(".here").touch()
+        deadline = time.monotonic() + _MEET_S
+        while len(list(self._report.parent.glob("*.here"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.005)
 
     def write(self) -> None:
         """Leave behind what was seen."""

@@ -103,7 +103,8 @@ class Site:
         self._runs += 1
         name = self.folder / f"run-{self._runs % 8}"
         report = name.with_suffix(".json")
-        report.unlink(missing_ok=True)
+        for left in (report, report.with_suffix(".here")):
+            left.unlink(missing_ok=True)
         point = fault.point if fault else None
         return {
             "commands": commands,

@@ -26,9 +26,7 @@ def test_killed_or_cut_at_every_call(
     index, count = map(int, str(request.config.getoption("--shard")).split("/"))
     tally = Tally(name)
     failures = 0
-    for tally in sweep(
-        site, build(name, tmp_path), shard=(index, count), only=str(request.config.getoption("--only"))
-    ):
+    for tally in sweep(site, build(name, tmp_path), shard=(index, count), only=str(request.config.getoption("--only"))):
         for text in tally.failures[failures:]:
             with capsys.disabled():
                 print(f"\nFAILED: {text}")

@@ -102,7 +102,7 @@ def _observe_neon(desired: Desired, services: Services, names: Sequence[str]) ->
     return project, branches, environments
 
 
-def _settled(services: Services, project_id: str) -> tuple[Sequence[BranchSnapshot], Sequence[EndpointSnapshot]]:
+def _settled(services: Services, project_id: str) -> tuple[tuple[BranchSnapshot, ...], tuple[EndpointSnapshot, ...]]:
     """Branches and computes while nothing of the project is under way.
 
     A run that was killed leaves work behind that Neon goes on with: until that is done, the API tells of databases
