@@ -129,7 +129,7 @@ def credential_changes(
                     work=work,
                     reason=_CREDENTIAL_REASON[work],
                 )
-            elif found is not None:
+            if found is not None and not found.deleted:  # a deleted one is made anew, with key and tags
                 fields = metadata_differences(found, kms_key_id=spec.aws.kms_key_id, tags=spec.aws.tags)
                 if fields:
                     yield UpdateSecretMetadata(

@@ -39,12 +39,16 @@ class Provisioner:
         self._progress = progress
         self._audit = audit
 
-    def provision(self, plan: Plan, observed: Observed) -> None:
-        """Everything up to the migrations: first Neon's API in sequence, then all environments side by side."""
+    def build(self, plan: Plan, observed: Observed) -> World:
+        """What Neon's API makes, in sequence. Returns where everything is."""
         world = World(self._desired, observed, self._services)
         owner = self._desired.platform.project.owner_role
         for change in self._infrastructure(plan.work):
             self._step(change, lambda each: apply_infrastructure(each, world, self._services, owner_role=owner))
+        return world
+
+    def fill(self, plan: Plan, world: World) -> None:
+        """What is inside, up to the migrations: all environments side by side."""
         inside = [change for change in plan.work if Stage.ROLE <= change.stage <= Stage.PARAMETER]
         for_each(
             lambda environment: self._environment(environment, _of(environment, inside), world),

@@ -102,9 +102,12 @@ class Services:
     def connect_as_owner(
         self, access: OwnerAccess, database: str
     ) -> AbstractContextManager[psycopg.Connection[TupleRow]]:
-        """A direct connection of the owner role to any database of its branch."""
+        """A direct connection of the owner role to any database of its branch.
+
+        Role and database are known from Neon's API, which tells of them before Postgres has them.
+        """
         target = access.direct
-        return self.login(target.address, database, target.username, target.password)
+        return self.login(target.address, database, target.username, target.password, fresh=True)
 
     def login(
         self,
@@ -115,7 +118,7 @@ class Services:
         *,
         pooled: bool = False,
         replication: bool = False,
-        retry_auth: bool = False,
+        fresh: bool = False,
     ) -> AbstractContextManager[psycopg.Connection[TupleRow]]:
         """A connection that verifies the server, closed at the end of the block."""
         login = Login(
@@ -127,7 +130,7 @@ class Services:
             pooled=pooled,
             replication=replication,
         )
-        return closing(connect(login, application_name=self.application_name, retry_auth=retry_auth))
+        return closing(connect(login, application_name=self.application_name, fresh=fresh))
 
     def close(self) -> None:
         """Close what was opened."""
