@@ -48,7 +48,9 @@ class Project:
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, stdin: str = "") -> Result:
         """One command in this folder on the embedded platform."""
-        return run(*arguments, cwd=self.folder, env=self.environment({"NEONCTL_TARGET": "local", **(env or {})}), stdin=stdin)
+        return run(
+            *arguments, cwd=self.folder, env=self.environment({"NEONCTL_TARGET": "local", **(env or {})}), stdin=stdin
+        )
 
     @property
     def platform(self) -> state.Platform:
@@ -161,7 +163,7 @@ class ProcessWatch:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.01):
+        while not self._stop.wait(0.05):
             for entry in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
                     self.arguments.add(entry.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
