@@ -18,7 +18,8 @@ def platform_document(desired: Desired, observed: Observed) -> dict[str, object]
     """What is there, as JSON."""
     project = observed.project
     return {
-        "project": None if project is None else {"id": project.id, "name": project.name, "region": project.region},
+        "project_id": project.id if project else None,
+        "region": project.region if project else None,
         "environments": [
             _environment(name, observed.environments[name], desired)
             for name in desired.environments

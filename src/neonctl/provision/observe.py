@@ -31,6 +31,7 @@ def observe(desired: Desired, services: Services, *, selection: Sequence[str] | 
     Neon and AWS are read side by side; within Neon: project → branches and computes → databases, roles and
     addresses → the insides of every database.
     """
+    _ = services.neon  # a missing key is said before anybody else is asked anything
     names = with_sources(desired, selection)
     chosen = tuple(desired.environments) if selection is None else tuple(selection)
     neon_side, aws_side = pair(

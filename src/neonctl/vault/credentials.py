@@ -94,17 +94,18 @@ class Sessions:
                 region_name=region,
                 endpoint_url=settings.aws_endpoint_url,
                 verify=verify,
-                config=self._config(),
+                # Whoever cannot be reached by the first call is not there; later calls are worth more patience.
+                config=self._config(attempts=3 if service == "sts" else 6),
             )
 
-    def _config(self) -> Config:
+    def _config(self, *, attempts: int) -> Config:
         from botocore.config import Config
 
         return Config(
             max_pool_connections=32,
             connect_timeout=10,
             read_timeout=30,
-            retries={"mode": "standard", "total_max_attempts": 6},
+            retries={"mode": "standard", "total_max_attempts": attempts},
             # The local platform stands on this machine: a proxy in the environment is not for it.
             proxies={} if self._settings.local else None,
         )
