@@ -15,7 +15,7 @@ from neonctl.neon.client import NeonClient
 from neonctl.plan.observed import Address
 from neonctl.postgres.connect import Login, connect
 from neonctl.settings import Settings
-from neonctl.vault.session import AwsAccess
+from neonctl.vault.session import AwsAccess, ServiceModels
 
 if TYPE_CHECKING:
     import psycopg
@@ -45,6 +45,7 @@ class Services:
         self.application_name = f"neonctl/{__version__} {purpose}"
         self._on_wait = on_wait
         self._aws: dict[tuple[str, str, str | None], AwsAccess] = {}
+        self._models = ServiceModels()
         self._neon: NeonClient | None = None
         self._lock = threading.Lock()
 
@@ -86,10 +87,15 @@ class Services:
             return self._aws_of(spec)
 
     def _aws_of(self, spec: AwsSpec) -> AwsAccess:
-        key = (spec.account_id, spec.region, spec.role_arn)
+        # The embedded platform is one account for all environments.
+        key = ("", spec.region, None) if self.settings.local else (spec.account_id, spec.region, spec.role_arn)
         if key not in self._aws:
             self._aws[key] = AwsAccess(
-                self.settings, account_id=spec.account_id, region=spec.region, role_arn=spec.role_arn
+                self.settings,
+                account_id=spec.account_id,
+                region=spec.region,
+                role_arn=spec.role_arn,
+                models=self._models,
             )
         return self._aws[key]
 

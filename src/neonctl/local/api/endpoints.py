@@ -33,9 +33,7 @@ async def show_endpoint(api: Api, call: Call) -> Reply:
     return Reply({"endpoint": api.endpoint_document(row, project)})
 
 
-def _reply(
-    api: Api, project: Project, row: Endpoint, operations: list[dict[str, Any]], status: int = 200
-) -> Reply:
+def _reply(api: Api, project: Project, row: Endpoint, operations: list[dict[str, Any]], status: int = 200) -> Reply:
     return Reply({"endpoint": api.endpoint_document(row, project), "operations": operations}, status)
 
 
@@ -69,9 +67,7 @@ async def update_endpoint(api: Api, call: Call) -> Reply:
         max_cu=wanted.get("autoscaling_limit_max_cu", row.max_cu),
         suspend_timeout_seconds=wanted.get("suspend_timeout_seconds", row.suspend_timeout_seconds),
         disabled=wanted.get("disabled", row.disabled),
-        settings={**row.settings, **kept_settings(wanted["settings"])}
-        if "settings" in wanted
-        else row.settings,
+        settings={**row.settings, **kept_settings(wanted["settings"])} if "settings" in wanted else row.settings,
     )
     check_size(changed.min_cu, changed.max_cu)
     check_suspend_timeout(changed.suspend_timeout_seconds)

@@ -30,8 +30,7 @@ class Found:
 async def catalogue(connection: Connection) -> Found:
     """What exists in the cluster, the system's own left out."""
     roles = await connection.execute(
-        "SELECT rolname, rolcanlogin FROM pg_roles WHERE rolname !~ '^pg_' AND rolname <> ALL (%s)"
-        " ORDER BY oid",
+        "SELECT rolname, rolcanlogin FROM pg_roles WHERE rolname !~ '^pg_' AND rolname <> ALL (%s) ORDER BY oid",
         (list(SYSTEM_ROLES),),
     )
     found_roles = {str(name): bool(login) for name, login in await roles.fetchall()}
@@ -77,9 +76,7 @@ async def set_password(connection: Connection, name: str, password: Secret, *, l
     """``ALTER ROLE … PASSWORD``; a reset also grants LOGIN and nothing else."""
     attributes = sql.SQL("LOGIN PASSWORD" if login else "PASSWORD")
     await connection.execute(
-        sql.SQL("ALTER ROLE {} {} {}").format(
-            sql.Identifier(name), attributes, _verifier(connection, name, password)
-        )
+        sql.SQL("ALTER ROLE {} {} {}").format(sql.Identifier(name), attributes, _verifier(connection, name, password))
     )
 
 
@@ -126,8 +123,7 @@ async def prepare_public_schema(connection: Connection, owner: str) -> None:
     for kind in ("TABLES", "SEQUENCES"):
         await connection.execute(
             sql.SQL(
-                "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON {}"
-                " TO neon_superuser WITH GRANT OPTION"
+                "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON {} TO neon_superuser WITH GRANT OPTION"
             ).format(sql.SQL(kind))
         )
 
@@ -137,13 +133,10 @@ async def rename_database(connection: Connection, old: str, new: str) -> None:
     if not await database_exists(connection, old):
         return
     await connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = %s AND pid <> pg_backend_pid()",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
         (old,),
     )
-    await connection.execute(
-        sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new))
-    )
+    await connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new)))
 
 
 async def drop_database(connection: Connection, name: str) -> None:
