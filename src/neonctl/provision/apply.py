@@ -9,7 +9,7 @@ from neonctl.plan.changes import AnyChange, PutParameter, Stage, StoreSecret, Up
 from neonctl.provision.credentials import store_credentials
 from neonctl.provision.databases import apply_publications, apply_roles, apply_structure
 from neonctl.provision.infrastructure import apply_infrastructure
-from neonctl.provision.parallel import for_each, run_all
+from neonctl.provision.parallel import Alongside, for_each, run_all
 from neonctl.provision.progress import Event, Progress
 from neonctl.provision.world import World
 
@@ -32,15 +32,17 @@ class Provisioner:
         self._audit = audit
 
     def provision(self, plan: Plan, observed: Observed) -> None:
-        """Everything up to the migrations: first Neon's API in sequence, then all environments side by side."""
+        """Everything up to the migrations: Neon's API in sequence, beside it the inside of what stands already."""
         world = World(self._desired, observed, self._services)
-        for change in self._infrastructure(plan.work):
-            self._step(change, lambda each: apply_infrastructure(each, world, self._services))
         inside = [change for change in plan.work if Stage.ROLE <= change.stage <= Stage.PARAMETER]
-        for_each(
-            lambda environment: self._environment(environment, _of(environment, inside), world),
-            _environments(inside),
-        )
+        with Alongside() as alongside:
+            for environment, ready in self._rounds():
+                for change in self._infrastructure(environment, plan.work):
+                    alongside.check()
+                    self._step(change, lambda each: apply_infrastructure(each, world, self._services))
+                for name in ready:
+                    if mine := _of(name, inside):
+                        alongside.start(self._bind_environment(name, mine, world))
 
     def finish(self, plan: Plan, observed: Observed) -> None:
         """What needs tables: privileges on them, publications, parameters that name them."""
@@ -51,11 +53,19 @@ class Provisioner:
             _environments(changes),
         )
 
-    def _infrastructure(self, changes: Iterable[AnyChange]) -> list[AnyChange]:
-        """Project first; then each environment wholly, sources before what is made from them."""
-        order = {name: depth for depth, name in enumerate(self._source_order())}
-        mine = [change for change in changes if change.stage <= Stage.API]
-        return sorted(mine, key=lambda change: (order.get(change.environment, -1), change.sort_key))
+    def _rounds(self) -> list[tuple[str, list[str]]]:
+        """Project first, then each environment, sources before what is made from them; with each, whose inside may
+        be worked on after it. A source waits for its copies: they must not catch it half done, nor with passwords.
+        """
+        order = self._source_order()
+        source = {name: self._desired.environments[name].branch.source for name in order}
+        last = {name: max([name, *(n for n in order if source[n] == name)], key=order.index) for name in order}
+        return [("", []), *((name, [each for each in order if last[each] == name]) for name in order)]
+
+    def _infrastructure(self, environment: str, changes: Iterable[AnyChange]) -> list[AnyChange]:
+        """What Neon's API does for an environment; "": for the project."""
+        mine = [change for change in changes if change.stage <= Stage.API and change.environment == environment]
+        return sorted(mine, key=lambda change: change.sort_key)
 
     def _source_order(self) -> list[str]:
         environments = self._desired.environments
@@ -85,6 +95,9 @@ class Provisioner:
         ]
         tasks += [self._bind_parameter(change, world) for change in changes if isinstance(change, PutParameter)]
         run_all(tasks)
+
+    def _bind_environment(self, environment: str, changes: list[AnyChange], world: World) -> Callable[[], None]:
+        return lambda: self._environment(environment, changes, world)
 
     def _bind(self, environment: str, database: str, changes: list[AnyChange], world: World) -> Callable[[], None]:
         return lambda: self._database(environment, database, changes, world)

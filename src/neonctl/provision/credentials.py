@@ -36,6 +36,7 @@ class _Target:
     version_id: str
     credential: Credential
     current: bool
+    tagged: bool = False
 
 
 def store_credentials(
@@ -69,7 +70,7 @@ def _prepare(
         credential = _credential(change, addresses, generate_password(), services)
         tags = {**aws.tags, MANAGED_TAG: "neonctl", CONNECTION_TAG: connection_tag(addresses)}
         version = secrets.create(change.secret, credential, token=token, kms_key_id=aws.kms_key_id, tags=tags)
-        return _Target(change, version, credential, current=True)
+        return _Target(change, version, credential, current=True, tagged=True)
     if found.pending_version is not None:
         version, credential = secrets.read(change.secret, version_id=found.pending_version)
         if credential == _credential(change, addresses, credential.password, services):
@@ -102,7 +103,8 @@ def _finish(target: _Target, secrets: SecretStore, addresses: Addresses, service
     log_in(target.credential, addresses, services, pooled=target.change.role_kind == "app_user")
     if not target.current:
         secrets.promote(target.change.secret, target.version_id)
-    secrets.set_tags(target.change.secret, {MANAGED_TAG: "neonctl", CONNECTION_TAG: connection_tag(addresses)})
+    if not target.tagged:
+        secrets.set_tags(target.change.secret, {MANAGED_TAG: "neonctl", CONNECTION_TAG: connection_tag(addresses)})
 
 
 def log_in(credential: Credential, addresses: Addresses, services: Services, *, pooled: bool) -> None:
