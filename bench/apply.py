@@ -45,7 +45,7 @@ from neonctl.plan.changes import (
 from neonctl.plan.diff import diff
 from neonctl.plan.observed import Address
 from neonctl.plan.ownership import branch_annotations
-from neonctl.provision.credentials import store_credentials
+from neonctl.provision.credentials import prepare_credentials, store_credentials
 from neonctl.provision.databases import apply_publications, apply_roles, apply_structure
 from neonctl.provision.observe import addresses_of, observe, owner_access
 from neonctl.provision.services import Services
@@ -180,14 +180,13 @@ class Replay:
             apply_structure(connection, structure, branch_id=branch)
         with watch.on("one credential"):
             secrets = [change for change in database if isinstance(change, StoreSecret)]
-            store_credentials(
+            targets = prepare_credentials(
                 [change for change in secrets if change.role_kind == "migrate_user"],
-                spec=self._desired.environments[environment],
-                services=self._services,
-                branch_id=branch,
-                access=access,
+                self._desired.environments[environment].aws,
+                self._services,
                 addresses=addresses_of(access, self._services),
             )
+            store_credentials(targets, self._services, branch_id=branch, access=access)
 
     def _migrate(self, environment: str) -> None:
         spec = self._desired.environments[environment]

@@ -1,7 +1,7 @@
 """What the program relies on from a Neon API: the same for the embedded platform and for Neon itself.
 
 NEON_API_HOST and NEON_API_KEY say where; a project is made, used by all tests in order of the file, and deleted.
-NEON_ORG_ID as for the program, NEON_REGION if not aws-ap-southeast-2.
+NEON_ORG_ID as for the program, NEON_REGION if not aws-ap-southeast-2, NEON_CA_FILE for an authority of its own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, LiteralString
 
 import httpx
 import psycopg
@@ -78,8 +78,8 @@ def dev(neon_client: NeonClient, project: ProjectSnapshot, prod: BranchSnapshot)
     )
 
 
-def answer(target: ConnectionTarget, query: str) -> object:
-    """One value, over a verified connection."""
+def answer(target: ConnectionTarget, query: LiteralString) -> object:
+    """One value, over a verified connection; None for a statement that gives none."""
     with psycopg.connect(
         host=target.address.host,
         port=target.address.port,
@@ -91,7 +91,8 @@ def answer(target: ConnectionTarget, query: str) -> object:
         connect_timeout=60,
         prepare_threshold=None,
     ) as connection:
-        row = connection.execute(query.encode()).fetchone()
+        cursor = connection.execute(query)
+        row = cursor.fetchone() if cursor.description else (None,)
     assert row
     return row[0]
 
@@ -181,7 +182,7 @@ def test_a_schema_only_branch_has_tables_but_neither_rows_nor_parent(
     neon_client: NeonClient, project: ProjectSnapshot, prod: BranchSnapshot
 ):
     source = neon_client.connection(project.id, prod.id, database="bank_core", role="bank_owner", pooled=False)
-    answer(source, "CREATE TABLE seen AS SELECT 1 AS n; SELECT 1")
+    answer(source, "CREATE TABLE seen AS SELECT 1 AS n")
     uat = neon_client.create_branch(
         project.id, name="uat", source_id=prod.id, init_source="schema-only", compute=Compute(0.25, 0.5)
     )

@@ -142,9 +142,9 @@ def test_the_application_opens_accounts_but_cannot_write_money(postgres_server: 
         for impossible in (
             "UPDATE accounts.accounts SET balance = -0.01",
             "UPDATE accounts.accounts SET currency = 'USD'",
-            "INSERT INTO accounts.account_party_relationships SELECT id, id, 'HOLDER', 100.0001 FROM accounts.accounts",
-            "INSERT INTO accounts.account_party_relationships SELECT id, id, 'SIGNATORY', 1 FROM accounts.accounts",
-            "INSERT INTO accounts.account_party_relationships SELECT id, id, 'HOLDER', NULL FROM accounts.accounts",
+            "INSERT INTO accounts.account_party_relationships SELECT account_id, account_id, 'HOLDER', 100.0001 FROM accounts.accounts",
+            "INSERT INTO accounts.account_party_relationships SELECT account_id, account_id, 'SIGNATORY', 1 FROM accounts.accounts",
+            "INSERT INTO accounts.account_party_relationships SELECT account_id, account_id, 'HOLDER', NULL FROM accounts.accounts",
         ):
             with pytest.raises(psycopg.errors.CheckViolation):
                 admin.execute(impossible.encode())

@@ -1,5 +1,7 @@
 """The words of failures, and that no credential gets into them."""
 
+# The words stand as they are shown, on one line.
+
 from __future__ import annotations
 
 import httpx

@@ -115,7 +115,7 @@ def test_a_lost_answer_gives_neither_an_error_nor_a_duplicate(change, loss, clie
 
 
 def test_answers_lost_again_and_again_end_in_an_error(change, client, neon, fault):
-    neon.faults = [fault.cut_before] * 50
+    neon.faults = [fault.cut_before] * 5000
     with pytest.raises(NeonctlError) as caught:
         change[0](client)
     assert caught.value.code == "NEON_UNREACHABLE"
@@ -205,3 +205,29 @@ def test_deleting_below_what_is_gone_says_so(client, neon, fault):
 
 def test_deleting_what_is_there_says_so(client, neon):
     assert client.delete_branch("p-1", "br-1") is True
+
+
+def test_a_branch_without_a_compute_asks_for_none(client, neon):
+    client.create_branch("p-1", name="dev", compute=None)
+    assert neon.bodies("POST") == [{"branch": {"name": "dev"}}]
+
+
+def test_work_in_steps_of_which_one_is_listed_at_a_time_is_waited_for(client, neon, fault):
+    """As on Neon: what has not started yet is not in the list of operations."""
+    steps = []
+
+    def step(request, work):
+        steps.append(neon._started("apply_config")[0])
+        return fault.cut_after(request, work)
+
+    listed = neon._routes
+
+    def lagging():
+        if len(steps) == 1 and all(o["status"] == "finished" for o in neon.operations):
+            steps.append(neon._started("start_compute")[0])
+        return listed()
+
+    neon._routes = lagging
+    neon.faults = [step]
+    client.create_role("p-1", "br-1", "two")
+    assert [step["status"] for step in steps] == ["finished", "finished"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,6 @@ def fields(schema: dict[str, Any], value: Any, at: str = ""):
 
 def everything(client, neon) -> None:
     """Call each method of the client once, with all there is to say."""
-    from datetime import UTC, datetime
-
     size = Compute(0.5, 2, 600)
     neon.projects = []
     client.create_project(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -47,8 +47,11 @@ def down(session: Session) -> int:
 
 def status(session: Session) -> int:
     """Say what runs, where, and whether the pooled ports go through PgBouncer."""
+    from dataclasses import asdict
+
     from neonctl.cli.platform_text import status_text
-    from neonctl.local.platform import branches, running
+    from neonctl.local.platform import running
+    from neonctl.local.state import branches
 
     platform = running(session.local_dir)
     if platform is None:
@@ -67,7 +70,7 @@ def status(session: Session) -> int:
             "ca_file": str(platform.ca_file),
             "data_dir": str(platform.data_dir),
             "pooler": platform.pooler,
-            "branches": found,
+            "branches": [asdict(branch) for branch in found],
         },
         status_text(platform, found),
     )
@@ -86,21 +89,45 @@ def reset(session: Session) -> int:
 
 def faults(
     session: Session,
-    add: Annotated[
-        list[str] | None,
-        typer.Option("--add", help='A fault as JSON, for example {"action": "429", "match": "POST /projects"}'),
+    clear: Annotated[bool, typer.Option("--clear", help="Remove every fault first")] = False,
+    target: Annotated[
+        Literal["neon", "aws", "operation"],
+        typer.Option("--on", help="What is struck: API calls, AWS calls, operations"),
+    ] = "neon",
+    method: Annotated[str, typer.Option("--method", help="Neon: HTTP method (regular expression)")] = "",
+    path: Annotated[str, typer.Option("--path", help="Neon: path without /api/v2 (regular expression)")] = "",
+    service: Annotated[str, typer.Option("--service", help="AWS: secretsmanager, ssm, events, kms or sts")] = "",
+    operation: Annotated[str, typer.Option("--operation", help="AWS: for example PutSecretValue")] = "",
+    action: Annotated[str, typer.Option("--action", help="Operation: for example create_branch")] = "",
+    every: Annotated[int, typer.Option("--every", min=1, help="Strike each n-th matching call")] = 1,
+    nth: Annotated[int | None, typer.Option("--nth", min=1, help="Strike the n-th matching call only")] = None,
+    probability: Annotated[float, typer.Option("--probability", min=0, max=1, help="Strike at random")] = 1.0,
+    seed: Annotated[int, typer.Option("--seed", help="Of --probability: the same seed, the same run")] = 0,
+    count: Annotated[int | None, typer.Option("--count", min=1, help="Strike at most so often")] = None,
+    latency_ms: Annotated[int, typer.Option("--latency-ms", min=0, help="Delay the answer, or the operation")] = 0,
+    http_status: Annotated[int | None, typer.Option("--status", help="Answer 423, 429, 500 or 503")] = None,
+    retry_after: Annotated[int | None, typer.Option("--retry-after", help="Seconds, with --status 429")] = None,
+    cut: Annotated[
+        Literal["before", "after"] | None, typer.Option("--cut", help="Cut the connection before or after the work")
     ] = None,
-    clear: Annotated[bool, typer.Option("--clear", help="Remove every fault")] = False,
-    seed: Annotated[
-        int | None, typer.Option("--seed", help="Seed of the random ones: the same seed, the same run")
-    ] = None,
+    fail: Annotated[bool, typer.Option("--fail", help="Let the operation fail")] = False,
 ) -> int:
-    """Show or set the faults that the platform injects: latency, 423, 429, 500, 503, cut connections, failing work."""
+    """Show, add or clear faults that the platform injects, on demand and reproducibly."""
     from neonctl.cli.platform_text import faults_text
-    from neonctl.local.faults_client import change_faults
+    from neonctl.local import state
     from neonctl.local.platform import ensure_running
 
     platform = ensure_running(session.local_dir, progress=session.say)
-    rules = change_faults(platform, add=add or (), clear=clear, seed=seed)
+    rules = [] if clear else state.faults(platform)
+    effect = {"latency_ms": latency_ms, "status": http_status, "retry_after": retry_after, "cut": cut, "fail": fail}
+    if any(effect.values()):
+        match = {"method": method, "path": path, "service": service, "operation": operation, "action": action}
+        when = {"every": every, "nth": nth, "probability": probability, "seed": seed, "count": count}
+        rules = [
+            *rules,
+            {"target": target, **{k: v for k, v in {**match, **when, **effect}.items() if v or k == "seed"}},
+        ]
+    if clear or any(effect.values()):
+        rules = state.set_faults(platform, rules)
     session.emit({"faults": rules}, faults_text(rules))
     return 0

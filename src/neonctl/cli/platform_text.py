@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from neonctl.cli.table import table
 
 if TYPE_CHECKING:
-    from neonctl.local.platform import Platform
+    from neonctl.local.state import LocalBranch, Platform
 
 
-def status_text(platform: Platform, branches: Sequence[Mapping[str, object]]) -> str:
+def status_text(platform: Platform, branches: Sequence[LocalBranch]) -> str:
     """Where everything is, and how to point other tools at it."""
     pooler = (
         f"PgBouncer {platform.pooler}, transaction mode"
@@ -28,8 +28,18 @@ def status_text(platform: Platform, branches: Sequence[Mapping[str, object]]) ->
         f"  pooled ports   {pooler}",
     ]
     if branches:
-        header = ("project", "branch", "id", "state", "direct", "pooled")
-        rows = [[str(branch.get(column) or "-") for column in header] for branch in branches]
+        header = ("project", "branch", "id", "compute", "direct", "pooled")
+        rows = [
+            [
+                branch.project,
+                branch.branch + (" (protected)" if branch.protected else ""),
+                branch.branch_id,
+                branch.compute or "-",
+                f"localhost:{branch.direct_port}" if branch.direct_port else "-",
+                f"localhost:{branch.pooled_port}" if branch.pooled_port else "-",
+            ]
+            for branch in branches
+        ]
         lines += ["", table(header, rows)]
     else:
         lines += ["", "no project yet: neonctl apply --local makes it"]
@@ -40,14 +50,9 @@ def faults_text(rules: Sequence[Mapping[str, object]]) -> str:
     """The faults in force."""
     if not rules:
         return "no faults"
-    return table(
-        ("match", "action", "rest"),
-        [
-            [
-                str(rule.get("match", "*")),
-                str(rule.get("action", "")),
-                " ".join(f"{key}={value}" for key, value in rule.items() if key not in {"match", "action"}),
-            ]
-            for rule in rules
-        ],
-    )
+    rows: list[list[str]] = []
+    for rule in rules:
+        known = {name: value for name, value in rule.items() if value not in {None, "", 0}}
+        facts = " ".join(f"{name}={value}" for name, value in known.items() if name not in {"target", "seen", "struck"})
+        rows.append([str(rule.get("target", "")), facts, str(rule.get("seen", 0)), str(rule.get("struck", 0))])
+    return table(("on", "fault", "seen", "struck"), rows)

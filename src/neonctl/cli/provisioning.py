@@ -104,7 +104,6 @@ def apply(
             selection=chosen,
             progress=progress,
             audit=audit.change,
-            adopt=adopt,
         )
     session.say(f"\nDone in {progress.seconds:.0f} s: {summary_line(made).replace('to ', '')}\n")
     session.emit(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 import traceback
 
 from typer.exceptions import TyperException
@@ -20,6 +23,7 @@ def run(arguments: list[str]) -> int:
     import typer
 
     json_wanted = wants_json(arguments)
+    _answer_ctrl_c()
     try:
         code = build()(args=arguments, standalone_mode=False, prog_name="neonctl")
     except TyperException as wrong:
@@ -40,6 +44,24 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         return internal_error(error, json_wanted=json_wanted, verbose="-v" in arguments or "--verbose" in arguments)
     return code if isinstance(code, int) else 0
+
+
+def _answer_ctrl_c() -> None:
+    """Say at once that Ctrl-C was heard: calls under way are let finish. A second one does not wait for them."""
+
+    def heard(number: int, frame: object) -> None:
+        del number, frame
+        signal.signal(signal.SIGINT, _leave)
+        os.write(2, b"\ninterrupting: calls under way are finished first (Ctrl-C again: not even those)\n")
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, heard)
+
+
+def _leave(number: int, frame: object) -> None:
+    del number, frame
+    os._exit(INTERRUPTED)
 
 
 def wants_json(arguments: list[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -90,13 +91,14 @@ def _next_steps(desired: Desired, *, local: bool) -> list[str]:
     lowest = list(desired.environments)[-1] if "dev" not in desired.environments else "dev"
     database = next(iter(desired.platform.databases))
     flag = " --local" if local else ""
-    connect = f"neonctl connection-string{flag} --env {lowest} --database {database} --role readonly --reveal"
+    program = "uv run neonctl" if "UV" in os.environ else "neonctl"  # as this very command was given
+    connect = f"{program} connection-string{flag} --env {lowest} --database {database} --role readonly --reveal"
     steps: Mapping[str, str] = {
-        "prove every privilege by logging in": f"neonctl verify{flag}",
+        "prove every privilege by logging in": f"{program} verify{flag}",
         "a psql prompt": f'psql "$({connect})"',
-        "the stored credentials, without their values": f"neonctl secrets list{flag}",
-        "change the YAML in config/, then see what would happen": f"neonctl plan{flag}",
+        "the stored credentials, without their values": f"{program} secrets list{flag}",
+        "change the YAML in config/, then see what would happen": f"{program} plan{flag}",
     }
     if local:
-        steps = {**steps, "what runs on this machine, and stop it": "neonctl local status; neonctl local down"}
+        steps = {**steps, "what runs on this machine, and stop it": f"{program} local status; {program} local down"}
     return ["Next:", *(f"  {command}\n      {what}" for what, command in steps.items())]

@@ -10,7 +10,7 @@ from neonctl.cli.progress import ProgressLines
 from neonctl.cli.provisioning import selection
 from neonctl.errors import NeonctlError
 from neonctl.pipelines.configuration import privileges_file
-from neonctl.plan.privileges import render
+from neonctl.plan.privileges import header, render
 from neonctl.provision.observe import observe
 from neonctl.provision.verify import Check, object_privileges, verify_environment
 
@@ -56,10 +56,15 @@ def run_verification(session: Session, env: Sequence[str] | None, *, write_privi
 
 def _write_privileges(session: Session, observed: Observed, environment: str, databases: Sequence[str]) -> None:
     for database in databases:
+        inside = observed.environments[environment].cluster
+        history = inside.databases[database].history if inside and database in inside.databases else None
+        if not history:
+            continue
         grants = object_privileges(observed.environments[environment], database)
         path = privileges_file(session.settings.db_dir, database)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join(render(grants)) + "\n", encoding="utf-8")
+        lines = (header(history[-1].version), *render(grants))
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         session.say(f"wrote {path} as it is on {environment}")
 
 

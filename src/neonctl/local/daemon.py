@@ -17,6 +17,7 @@ import secrets
 import signal
 import socket
 import sys
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -52,6 +53,8 @@ log = logging.getLogger("neonctl.local")
 AWS_ACCOUNT_ID: Final = "000000000000"
 AWS_REGION: Final = "ap-southeast-2"
 _SHUTDOWN_S: Final = 1.0
+_LOCK_WAIT_S: Final = 1.0
+_LOCK_PAUSE_S: Final = 0.01
 
 
 class _AccessLogger(AbstractAccessLogger):
@@ -74,10 +77,15 @@ def write_private(path: Path, text: str) -> None:
 def _lock(layout: Layout) -> int:
     """Hold the data directory for this process. Raises RetryableError when another daemon has it."""
     descriptor = os.open(layout.daemon_lock, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise RetryableError("LOCAL_RUNNING", f"another platform runs in {layout.root}") from error
+    deadline = time.monotonic() + _LOCK_WAIT_S  # whoever looks whether a daemon lives holds it for a moment
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise RetryableError("LOCAL_RUNNING", f"another platform runs in {layout.root}") from error
+            time.sleep(_LOCK_PAUSE_S)
     os.ftruncate(descriptor, 0)
     os.write(descriptor, str(os.getpid()).encode())
     return descriptor

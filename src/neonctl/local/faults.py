@@ -32,6 +32,7 @@ class Rule:
     call, ``nth`` = 3 the third only, ``probability`` by ``seed``; ``count`` is the most it strikes.
     ``latency_ms`` delays the answer, ``status`` (with ``retry_after`` seconds) replaces it, ``cut`` drops the
     connection ``before`` or ``after`` the work; for operations ``latency_ms`` slows and ``fail`` fails them.
+    ``partial`` lets the list of projects answer with ``unavailable_project_ids`` only (facts.md 2).
     """
 
     target: str
@@ -50,6 +51,7 @@ class Rule:
     retry_after: int | None = None
     cut: str | None = None
     fail: bool = False
+    partial: bool = False
     seen: int = 0
     struck: int = 0
 
@@ -79,6 +81,7 @@ class Fault:
     retry_after: int | None = None
     cut: str | None = None
     fail: bool = False
+    partial: bool = False
 
     def also(self, rule: Rule) -> Fault:
         return Fault(
@@ -87,6 +90,7 @@ class Fault:
             self.retry_after if self.retry_after is not None else rule.retry_after,
             self.cut or rule.cut,
             self.fail or rule.fail,
+            self.partial or rule.partial,
         )
 
 
@@ -117,8 +121,10 @@ def rule_from(document: object) -> Rule:
     probability = entries.get("probability", 1.0)
     if isinstance(probability, bool) or not isinstance(probability, int | float) or not 0 <= probability <= 1:
         raise _wrong("probability must lie between 0 and 1")
-    if type(entries.get("seed", 0)) is not int or type(entries.get("fail", False)) is not bool:
-        raise _wrong("seed must be a whole number and fail true or false")
+    if type(entries.get("seed", 0)) is not int:
+        raise _wrong("seed must be a whole number")
+    if any(type(entries.get(name, False)) is not bool for name in ("fail", "partial")):
+        raise _wrong("fail and partial must be true or false")
     return Rule(**entries)
 
 

@@ -32,6 +32,10 @@ class Layout:
         return self.root / "daemon.log"
 
     @property
+    def old_log(self) -> Path:
+        return self.root / "daemon.log.1"
+
+    @property
     def ports(self) -> Path:
         return self.root / "ports.json"
 
@@ -78,6 +82,7 @@ class Layout:
             self.state_file,
             self.start_lock,
             self.log,
+            self.old_log,
             self.ports,
             self.api_key,
             self.api_seal,

@@ -28,6 +28,7 @@ _START_S: Final = 90.0
 _STOP_S: Final = 30.0
 _POLL_S: Final = 0.02
 _LOG_TAIL_LINES: Final = 20
+_LOG_KEPT_BYTES: Final = 5_000_000
 _NOT_INHERITED: Final = ("AWS_", "NEON_API", "PG", "GITHUB_")
 
 
@@ -53,8 +54,7 @@ def ensure_running(data_dir: Path, *, progress: Callable[[str], None]) -> Platfo
         if platform is not None:
             return platform
         progress(f"starting the local platform in {layout.root}")
-        pid = None if _daemon_pid(layout) is not None else _spawn(layout)
-        return _await_ready(layout, pid, deadline)
+        return _start(layout, deadline)
 
 
 @contextlib.contextmanager
@@ -84,6 +84,8 @@ def _try_lock(descriptor: int) -> bool:
 
 def _spawn(layout: Layout) -> int:
     """Start the daemon in a session of its own, so that it outlives the terminal."""
+    if layout.log.exists() and layout.log.stat().st_size > _LOG_KEPT_BYTES:
+        layout.log.replace(layout.old_log)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
     command = [sys.executable, "-P", "-m", "neonctl.local.daemon", "--data-dir", str(layout.root)]
     return os.posix_spawn(
@@ -99,13 +101,19 @@ def _spawn(layout: Layout) -> int:
     )
 
 
-def _await_ready(layout: Layout, pid: int | None, deadline: float) -> Platform:
-    """Wait for the state file and a first answer; the end of the spawned process is the end of waiting."""
+def _start(layout: Layout, deadline: float) -> Platform:
+    """Spawn the daemon and wait for its first answer; its early end is the end of waiting.
+
+    A daemon that holds the directory without answering is starting, hanging or just dying: it is waited for.
+    """
+    pid: int | None = None
     while time.monotonic() < deadline:
         platform = read_state(layout)
         if platform is not None and answers(platform):
             return platform
-        if pid is not None and _ended(pid):
+        if pid is None and _daemon_pid(layout) is None:
+            pid = _spawn(layout)
+        elif pid is not None and _ended(pid):
             raise _start_failed(layout, "the daemon ended")
         time.sleep(_POLL_S)
     raise _start_failed(layout, "the daemon was not ready in time")

@@ -8,7 +8,7 @@ knows no idempotency key).
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from neonctl.neon.failures import Doing
 
 T = TypeVar("T")
-_SENDS = 4  # how often a change whose answer keeps getting lost is sent
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class Calls:
             return self._change_locked(project_id, change)
 
     def _delete(self, project_id: str, doing: Doing, path: str, gone: Callable[[], bool]) -> bool:
-        """Delete; False when it was gone already (204 or 404, facts.md 6)."""
+        """Delete; False when it was gone already (204 or 404, facts.md 6); True also if only a lost answer knows."""
         change = Change(doing, "DELETE", path, lambda body: body is not None, lambda: True if gone() else None)
         try:
             return self._change(project_id, change)
@@ -83,17 +82,21 @@ class Calls:
             raise
 
     def _change_locked(self, project_id: str, change: Change[T]) -> T:
-        for _ in range(_SENDS - 1):
-            with suppress(LostAnswerError):
+        deadline = self._transport.clock() + self._transport.patience.failing
+        pauses = self._operations.pauses(change.doing, "an answer")
+        looks = 2  # what is lost may still be on its way; later rounds have waited long enough for it
+        while True:
+            try:
                 return self._sent(project_id, change)
-            found = self._look_twice(project_id, change)
+            except LostAnswerError as lost:
+                failure = lost.failure
+            found = self._found(project_id, change, looks)
             if found is not None:
                 return found
-        try:
-            return self._sent(project_id, change)
-        except LostAnswerError as lost:
-            failure = lost.failure
-        raise failure
+            looks = 1
+            if self._transport.clock() > deadline:
+                raise failure
+            next(pauses)
 
     def _sent(self, project_id: str, change: Change[T]) -> T:
         """Send it and wait. A refusal that may mean "done already" is answered with what is there."""
@@ -106,19 +109,16 @@ class Calls:
             with reading(change.doing):
                 return change.answer(body)
         if refusal.code in change.look_after:
-            found = self._look_twice(project_id, change)
+            found = self._found(project_id, change, looks=1)
             if found is not None:
                 return found
         raise refusal
 
-    def _look_twice(self, project_id: str, change: Change[T]) -> T | None:
-        """Look, let running work finish, look again if it was not there.
-
-        Twice, because what was lost may still be on its way; and running work is asked for twice, because
-        Neon's list of it lags behind (facts.md 6).
-        """
-        self._operations.settle(project_id, change.doing)
-        found = change.look()
-        next(self._operations.pauses(change.doing, "the state after a lost answer"))
-        self._operations.settle(project_id, change.doing)
-        return change.look() if found is None else found
+    def _found(self, project_id: str, change: Change[T], looks: int) -> T | None:
+        """Let running work finish and look whether the change is there."""
+        for _ in range(looks):
+            self._operations.settle(project_id, change.doing)
+            found = change.look()
+            if found is not None:
+                return found
+        return None

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 _DONE = frozenset({"finished", "skipped"})
 _FAILED = frozenset({"failed", "error", "cancelled"})
-# Grown gently: the wait overshoots the work by a fifth at most.
-_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 2.0, 1.25
+# Grown gently: the wait overshoots the work by an eighth at most.
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 2.0, 1.125
+_QUIET_LISTS, _QUIET_PAUSE = 3, 0.25
 
 
 class Operations:
@@ -37,15 +38,23 @@ class Operations:
     def settle(self, project_id: str, doing: Doing) -> None:
         """Wait until nothing of the project is running, as far as Neon lists it.
 
-        The list lags behind (facts.md 6), so callers look at the state itself too. Newest come first, and
-        what is unfinished is new: one page is enough.
+        The list lags behind, and of work in several steps the next one may not be listed yet (facts.md 6): only
+        a list that stays quiet counts. Newest come first, and what is unfinished is new: one page is enough.
         """
+        pauses = self.pauses(doing, "other work of the project")
+        quiet = 0
+        while quiet < _QUIET_LISTS:
+            running = self._running(project_id, doing)
+            quiet = 0 if running else quiet + 1
+            for operation in reversed(running):
+                self._finish(project_id, operation, doing, pauses, fresh=operation is running[-1])
+            if quiet:
+                self._transport.sleep(_QUIET_PAUSE)
+
+    def _running(self, project_id: str, doing: Doing) -> list[Body]:
         body = self._transport.get(f"/projects/{project_id}/operations", doing, {"limit": 100})
         with reading(doing):
-            running = [operation for operation in items(body, "operations") if not _ended(operation)]
-        pauses = self.pauses(doing, "other work of the project")
-        for operation in reversed(running):
-            self._finish(project_id, operation, doing, pauses, fresh=operation is running[-1])
+            return [operation for operation in items(body, "operations") if not _ended(operation)]
 
     def pauses(self, doing: Doing, awaited: str) -> Iterator[None]:
         """Sleep at each step, longer and longer with jitter; raise when the budget is used up."""

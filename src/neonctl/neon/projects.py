@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neonctl.errors import NeonctlError, ServiceError
+from neonctl.errors import ServiceError
 from neonctl.neon import failures, responses
 from neonctl.neon.account import AccountCalls
 from neonctl.neon.changes import Change
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from neonctl.plan.observed import ProjectSnapshot
 
 _PAGE = 400  # the most that Neon gives at once
-_SENDS = 3
 
 
 class ProjectCalls(AccountCalls):
@@ -154,18 +153,20 @@ class ProjectCalls(AccountCalls):
 
     def _create_once(self, name: str, body: Body, doing: Doing) -> ProjectSnapshot:
         self._refuse_second(self.find_projects(name), doing)
-        failure: NeonctlError | None = None
-        for _ in range(_SENDS):
+        deadline = self._transport.clock() + self._transport.patience.failing
+        pauses = self._operations.pauses(doing, "the project to appear")
+        alone = True
+        while True:
             try:
                 created = self._transport.send("POST", "/projects", doing, body)
             except LostAnswerError as lost:
-                failure = lost.failure
+                failure, alone = lost.failure, False
             else:
-                return self._created(name, created, doing, alone=failure is None)
-            if found := self._appeared(name, doing):
+                return self._created(name, created, doing, alone=alone)
+            if found := self._appeared(name, doing, pauses):
                 return found
-        assert failure is not None
-        raise failure
+            if self._transport.clock() > deadline:
+                raise failure
 
     def _created(self, name: str, created: Body | None, doing: Doing, *, alone: bool) -> ProjectSnapshot:
         with reading(doing):
@@ -175,13 +176,11 @@ class ProjectCalls(AccountCalls):
             self._the_only(self.find_projects(name), doing)
         return project
 
-    def _appeared(self, name: str, doing: Doing) -> ProjectSnapshot | None:
+    def _appeared(self, name: str, doing: Doing, pauses: Iterator[None]) -> ProjectSnapshot | None:
         """Look for what a lost answer may have made; several times, for it may still be on its way."""
-        pauses = self._operations.pauses(doing, "the project to appear")
         for _ in range(4):
             if found := self.find_projects(name):
                 project = self._the_only(found, doing)
-                next(pauses)  # the list of operations lags behind
                 self._operations.settle(project.id, doing)
                 return project
             next(pauses)

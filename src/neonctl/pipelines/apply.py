@@ -39,7 +39,6 @@ def apply_plan(
     selection: Sequence[str] | None,
     progress: Progress,
     audit: Audit,
-    adopt: bool = False,
 ) -> Applied:
     """Carry out a plan that was shown and confirmed.
 
@@ -69,7 +68,6 @@ def apply_plan(
             hint="somebody or something may be changing the platform meanwhile; look at `neonctl plan`",
             details={"changes": addresses},
         )
-    del adopt
     return Applied(plan, ran, now)
 
 

@@ -38,14 +38,26 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """Base of all changes."""
+    """Base of all changes. ``label`` is the address below the environment, filled in from the fields."""
 
     environment: str = ""
     reason: str = ""
 
-    verb: ClassVar[Action] = "update"
-    kind: ClassVar[str] = ""
-    stage: ClassVar[Stage] = Stage.REPORT
+    verb: ClassVar[Action]
+    kind: ClassVar[str]
+    stage: ClassVar[Stage]
+    label: ClassVar[str]
+
+    def __init_subclass__(
+        cls,
+        *,
+        kind: str | None = None,
+        stage: Stage = Stage.REPORT,
+        label: str = "",
+        verb: Action = "update",
+    ) -> None:
+        if kind is not None:  # a kind of its own; the intermediate bases have none
+            cls.verb, cls.kind, cls.stage, cls.label = verb, kind, stage, label
 
     @property
     def action(self) -> Action:
@@ -55,7 +67,7 @@ class Change:
     @property
     def name(self) -> str:
         """The address below the environment."""
-        raise NotImplementedError
+        return self.label.format(self=self)
 
     @property
     def address(self) -> str:
@@ -90,12 +102,19 @@ class FieldChange:
     after: Scalar
 
 
-def _before(fields: tuple[FieldChange, ...]) -> Details:
-    return {each.name: each.before for each in fields}
+@dataclass(frozen=True, kw_only=True)
+class SettingsChange(Change):
+    """Base of changes that are a list of settings."""
 
+    fields: tuple[FieldChange, ...]
 
-def _after(fields: tuple[FieldChange, ...]) -> Details:
-    return {each.name: each.after for each in fields}
+    @property
+    def before(self) -> Details:
+        return {each.name: each.before for each in self.fields}
+
+    @property
+    def after(self) -> Details:
+        return {each.name: each.after for each in self.fields}
 
 
 @dataclass(frozen=True)
@@ -111,7 +130,7 @@ class Compute:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CreateProject(Change):
+class CreateProject(Change, kind="project", stage=Stage.PROJECT, label="{self.project}", verb="create"):
     """Make the project together with its default branch, that branch's compute, the owner role and one database."""
 
     project: str
@@ -124,14 +143,6 @@ class CreateProject(Change):
     history_retention_seconds: int | None
     compute: Compute
     default_environment: str
-
-    verb: ClassVar[Action] = "create"
-    kind: ClassVar[str] = "project"
-    stage: ClassVar[Stage] = Stage.PROJECT
-
-    @property
-    def name(self) -> str:
-        return self.project
 
     @property
     def after(self) -> Details:
@@ -146,30 +157,14 @@ class CreateProject(Change):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpdateProject(Change):
+class UpdateProject(SettingsChange, kind="project", stage=Stage.PROJECT, label="{self.project}"):
     """Change project settings."""
 
     project: str
-    fields: tuple[FieldChange, ...]
-
-    kind: ClassVar[str] = "project"
-    stage: ClassVar[Stage] = Stage.PROJECT
-
-    @property
-    def name(self) -> str:
-        return self.project
-
-    @property
-    def before(self) -> Details:
-        return _before(self.fields)
-
-    @property
-    def after(self) -> Details:
-        return _after(self.fields)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CreateBranch(Change):
+class CreateBranch(Change, kind="branch", stage=Stage.BRANCH, label="{self.branch}", verb="create"):
     """Make a branch with its compute. ``source`` is an environment; None only for the project's first branch."""
 
     branch: str
@@ -177,14 +172,6 @@ class CreateBranch(Change):
     init: str
     protected: bool
     compute: Compute
-
-    verb: ClassVar[Action] = "create"
-    kind: ClassVar[str] = "branch"
-    stage: ClassVar[Stage] = Stage.BRANCH
-
-    @property
-    def name(self) -> str:
-        return self.branch
 
     @property
     def after(self) -> Details:
@@ -198,56 +185,24 @@ class CreateBranch(Change):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpdateBranch(Change):
+class UpdateBranch(SettingsChange, kind="branch", stage=Stage.BRANCH, label="{self.branch}"):
     """Protect, unprotect or make default."""
 
     branch: str
-    fields: tuple[FieldChange, ...]
-
-    kind: ClassVar[str] = "branch"
-    stage: ClassVar[Stage] = Stage.BRANCH
-
-    @property
-    def name(self) -> str:
-        return self.branch
-
-    @property
-    def before(self) -> Details:
-        return _before(self.fields)
-
-    @property
-    def after(self) -> Details:
-        return _after(self.fields)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeleteBranch(Change):
+class DeleteBranch(Change, kind="branch", stage=Stage.BRANCH, label="{self.branch}", verb="delete"):
     """Delete the branch of an environment that is ``state: absent``."""
 
     branch: str
 
-    verb: ClassVar[Action] = "delete"
-    kind: ClassVar[str] = "branch"
-    stage: ClassVar[Stage] = Stage.BRANCH
-
-    @property
-    def name(self) -> str:
-        return self.branch
-
 
 @dataclass(frozen=True, kw_only=True)
-class CreateEndpoint(Change):
+class CreateEndpoint(Change, kind="endpoint", stage=Stage.API, label="compute", verb="create"):
     """Give a branch its read-write compute."""
 
     compute: Compute
-
-    verb: ClassVar[Action] = "create"
-    kind: ClassVar[str] = "endpoint"
-    stage: ClassVar[Stage] = Stage.API
-
-    @property
-    def name(self) -> str:
-        return "compute"
 
     @property
     def after(self) -> Details:
@@ -255,57 +210,25 @@ class CreateEndpoint(Change):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpdateEndpoint(Change):
+class UpdateEndpoint(SettingsChange, kind="endpoint", stage=Stage.API, label="compute"):
     """Resize a compute, or change when it suspends."""
 
-    fields: tuple[FieldChange, ...]
     compute: Compute
-
-    kind: ClassVar[str] = "endpoint"
-    stage: ClassVar[Stage] = Stage.API
-
-    @property
-    def name(self) -> str:
-        return "compute"
-
-    @property
-    def before(self) -> Details:
-        return _before(self.fields)
-
-    @property
-    def after(self) -> Details:
-        return _after(self.fields)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CreateOwnerRole(Change):
+class CreateOwnerRole(Change, kind="owner-role", stage=Stage.API, label="{self.role}", verb="create"):
     """Make the one role that comes from Neon's API."""
 
     role: str
 
-    verb: ClassVar[Action] = "create"
-    kind: ClassVar[str] = "owner-role"
-    stage: ClassVar[Stage] = Stage.API
-
-    @property
-    def name(self) -> str:
-        return self.role
-
 
 @dataclass(frozen=True, kw_only=True)
-class CreateDatabase(Change):
+class CreateDatabase(Change, kind="database", stage=Stage.API, label="{self.database}", verb="create"):
     """Make a database, owned by the owner role."""
 
     database: str
     owner: str
-
-    verb: ClassVar[Action] = "create"
-    kind: ClassVar[str] = "database"
-    stage: ClassVar[Stage] = Stage.API
-
-    @property
-    def name(self) -> str:
-        return self.database
 
     @property
     def after(self) -> Details:
@@ -313,18 +236,11 @@ class CreateDatabase(Change):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RebuildDatabase(Change):
+class RebuildDatabase(Change, kind="database", stage=Stage.API, label="{self.database}"):
     """Drop and make anew a database that came as a schema-only copy, so that migrations alone build it."""
 
     database: str
     owner: str
-
-    kind: ClassVar[str] = "database"
-    stage: ClassVar[Stage] = Stage.API
-
-    @property
-    def name(self) -> str:
-        return self.database
 
     @property
     def after(self) -> Details:
@@ -332,37 +248,21 @@ class RebuildDatabase(Change):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DropDatabase(Change):
+class DropDatabase(Change, kind="database", stage=Stage.API, label="{self.database}", verb="delete"):
     """Drop a database that is ``state: absent``."""
 
     database: str
-
-    verb: ClassVar[Action] = "delete"
-    kind: ClassVar[str] = "database"
-    stage: ClassVar[Stage] = Stage.API
-
-    @property
-    def name(self) -> str:
-        return self.database
 
 
 # --- inside Postgres ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
-class CreateRole(Change):
+class CreateRole(Change, kind="role", stage=Stage.ROLE, label="{self.database}/{self.role.name}", verb="create"):
     """Make a login role by SQL, without a password yet."""
 
     database: str
     role: RoleSnapshot
-
-    verb: ClassVar[Action] = "create"
-    kind: ClassVar[str] = "role"
-    stage: ClassVar[Stage] = Stage.ROLE
-
-    @property
-    def name(self) -> str:
-        return f"{self.database}/{self.role.name}"
 
     @property
     def after(self) -> Details:
@@ -375,59 +275,27 @@ class CreateRole(Change):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpdateRole(Change):
+class UpdateRole(SettingsChange, kind="role", stage=Stage.ROLE, label="{self.database}/{self.wanted.name}"):
     """Bring a role's attributes and settings to what the YAML says. ``wanted`` is the whole role."""
 
     database: str
     wanted: RoleSnapshot
-    fields: tuple[FieldChange, ...]
-
-    kind: ClassVar[str] = "role"
-    stage: ClassVar[Stage] = Stage.ROLE
-
-    @property
-    def name(self) -> str:
-        return f"{self.database}/{self.wanted.name}"
-
-    @property
-    def before(self) -> Details:
-        return _before(self.fields)
-
-    @property
-    def after(self) -> Details:
-        return _after(self.fields)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GrantMembership(Change):
+class GrantMembership(Change, kind="membership", stage=Stage.ROLE, label="{self.member} in {self.role}", verb="create"):
     """Make ``member`` a member of ``role``, inheriting."""
 
     role: str
     member: str
 
-    verb: ClassVar[Action] = "create"
-    kind: ClassVar[str] = "membership"
-    stage: ClassVar[Stage] = Stage.ROLE
-
-    @property
-    def name(self) -> str:
-        return f"{self.member} in {self.role}"
-
 
 @dataclass(frozen=True, kw_only=True)
-class RevokeMembership(Change):
+class RevokeMembership(Change, kind="membership", stage=Stage.ROLE, label="{self.member} in {self.role}"):
     """Take a membership back that the YAML does not give."""
 
     role: str
     member: str
-
-    verb: ClassVar[Action] = "update"
-    kind: ClassVar[str] = "membership"
-    stage: ClassVar[Stage] = Stage.ROLE
-
-    @property
-    def name(self) -> str:
-        return f"{self.member} in {self.role}"
 
     @property
     def before(self) -> Details:
@@ -439,20 +307,12 @@ class RevokeMembership(Change):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CreateSchema(Change):
+class CreateSchema(Change, kind="schema", stage=Stage.SCHEMA, label="{self.database}/{self.schema}", verb="create"):
     """Make a schema, owned by the migration role."""
 
     database: str
     schema: str
     owner: str
-
-    verb: ClassVar[Action] = "create"
-    kind: ClassVar[str] = "schema"
-    stage: ClassVar[Stage] = Stage.SCHEMA
-
-    @property
-    def name(self) -> str:
-        return f"{self.database}/{self.schema}"
 
     @property
     def after(self) -> Details:
@@ -460,20 +320,13 @@ class CreateSchema(Change):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpdateSchemaOwner(Change):
+class UpdateSchemaOwner(Change, kind="schema", stage=Stage.SCHEMA, label="{self.database}/{self.schema}"):
     """Give a schema to the migration role."""
 
     database: str
     schema: str
     owner_before: str
     owner: str
-
-    kind: ClassVar[str] = "schema"
-    stage: ClassVar[Stage] = Stage.SCHEMA
-
-    @property
-    def name(self) -> str:
-        return f"{self.database}/{self.schema}"
 
     @property
     def before(self) -> Details:
@@ -485,34 +338,19 @@ class UpdateSchemaOwner(Change):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClaimDatabase(Change):
+class ClaimDatabase(Change, kind="database-mark", stage=Stage.SCHEMA, label="{self.database}"):
     """Write on the database which branch it was built for: from then on it is never rebuilt."""
 
     database: str
 
-    kind: ClassVar[str] = "database-mark"
-    stage: ClassVar[Stage] = Stage.SCHEMA
-
-    @property
-    def name(self) -> str:
-        return self.database
-
 
 @dataclass(frozen=True, kw_only=True)
-class GrantPrivileges(Change):
+class GrantPrivileges(Change, kind="grant", stage=Stage.GRANT, label="{self.database}/{self.grantee}", verb="create"):
     """Give one grantee the privileges that it lacks in one database."""
 
     database: str
     grantee: str
     grants: tuple[Grant, ...]
-
-    verb: ClassVar[Action] = "create"
-    kind: ClassVar[str] = "grant"
-    stage: ClassVar[Stage] = Stage.GRANT
-
-    @property
-    def name(self) -> str:
-        return f"{self.database}/{self.grantee}"
 
     @property
     def after(self) -> Details:
@@ -520,19 +358,12 @@ class GrantPrivileges(Change):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RevokePrivileges(Change):
+class RevokePrivileges(Change, kind="grant", stage=Stage.GRANT, label="{self.database}/{self.grantee}"):
     """Take privileges back that are not wanted."""
 
     database: str
     grantee: str
     grants: tuple[Grant, ...]
-
-    kind: ClassVar[str] = "grant"
-    stage: ClassVar[Stage] = Stage.GRANT
-
-    @property
-    def name(self) -> str:
-        return f"{self.database}/{self.grantee}"
 
     @property
     def before(self) -> Details:
@@ -555,7 +386,7 @@ CredentialWork = Literal["create", "replace", "repair", "readdress", "restore"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoreSecret(Change):
+class StoreSecret(Change, kind="secret", stage=Stage.CREDENTIAL):
     """Bring a role's password and its secret together.
 
     ``create``: there is no secret yet; ``replace``: the password came along from another branch; ``repair``: an
@@ -567,9 +398,6 @@ class StoreSecret(Change):
     role_kind: RoleKind
     secret: str
     work: CredentialWork
-
-    kind: ClassVar[str] = "secret"
-    stage: ClassVar[Stage] = Stage.CREDENTIAL
 
     @property
     def action(self) -> Action:
@@ -586,40 +414,25 @@ class StoreSecret(Change):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpdateSecretMetadata(Change):
+class UpdateSecretMetadata(SettingsChange, kind="secret-metadata", stage=Stage.CREDENTIAL):
     """Bring a secret's tags or key to what the YAML says; no new version."""
 
     database: str
     role_kind: RoleKind
     secret: str
-    fields: tuple[FieldChange, ...]
-
-    kind: ClassVar[str] = "secret-metadata"
-    stage: ClassVar[Stage] = Stage.CREDENTIAL
 
     @property
     def name(self) -> str:
         return f"{self.database}/{role_name(self.database, self.role_kind)}"
 
-    @property
-    def before(self) -> Details:
-        return _before(self.fields)
-
-    @property
-    def after(self) -> Details:
-        return _after(self.fields)
-
 
 @dataclass(frozen=True, kw_only=True)
-class PutParameter(Change):
+class PutParameter(Change, kind="parameter", stage=Stage.PARAMETER):
     """Write an SSM parameter. ``value`` None: known only after apply."""
 
     parameter: str
     old: str | None
     value: str | None
-
-    kind: ClassVar[str] = "parameter"
-    stage: ClassVar[Stage] = Stage.PARAMETER
 
     @property
     def action(self) -> Action:
@@ -642,18 +455,11 @@ class PutParameter(Change):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunMigrations(Change):
+class RunMigrations(Change, kind="migration", stage=Stage.MIGRATION, label="{self.database}"):
     """Apply pending versions, then finish what needs tables: publication, column grants, table privileges."""
 
     database: str
     versions: tuple[str, ...]
-
-    kind: ClassVar[str] = "migration"
-    stage: ClassVar[Stage] = Stage.MIGRATION
-
-    @property
-    def name(self) -> str:
-        return self.database
 
     @property
     def after(self) -> Details:
@@ -661,7 +467,7 @@ class RunMigrations(Change):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SetPublication(Change):
+class SetPublication(Change, kind="publication", stage=Stage.FINISH, label="{self.database}/{self.publication}"):
     """Bring the CDC publication of a database to its tables."""
 
     database: str
@@ -670,16 +476,9 @@ class SetPublication(Change):
     old_tables: tuple[str, ...] | None
     tables: tuple[str, ...]
 
-    kind: ClassVar[str] = "publication"
-    stage: ClassVar[Stage] = Stage.FINISH
-
     @property
     def action(self) -> Action:
         return "create" if self.old_tables is None else "update"
-
-    @property
-    def name(self) -> str:
-        return f"{self.database}/{self.publication}"
 
     @property
     def before(self) -> Details | None:
@@ -691,19 +490,11 @@ class SetPublication(Change):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report(Change):
+class Report(Change, kind="unmanaged", stage=Stage.REPORT, label="{self.subject}", verb="report"):
     """Something that exists and is not declared: said, and left alone."""
 
     subject: str
     found: Details = field(default_factory=dict[str, object])
-
-    verb: ClassVar[Action] = "report"
-    kind: ClassVar[str] = "unmanaged"
-    stage: ClassVar[Stage] = Stage.REPORT
-
-    @property
-    def name(self) -> str:
-        return self.subject
 
     @property
     def before(self) -> Details | None:

@@ -29,7 +29,7 @@ from neonctl.plan.grants import (
     structural_grants,
 )
 from neonctl.plan.observed import ClusterSnapshot, DatabaseSnapshot, Grant
-from neonctl.plan.privileges import parse
+from neonctl.plan.privileges import described_version, parse
 from neonctl.plan.roles import role_differences, wanted_role
 
 
@@ -140,6 +140,12 @@ def settled_changes(
 ) -> Iterator[AnyChange]:
     """What can be judged only when every migration has run: privileges on objects, and the publication."""
     on_disk = {each.version for each in desired.migrations.get(database, ())}
+    if _out_of_date(desired, database):
+        yield Report(
+            environment=environment,
+            subject=f"{database}/privileges.txt",
+            reason="was generated before the newest migration: write it again with verify --write-privileges",
+        )
     if all(each.version in on_disk for each in found.history or ()):  # else the database is ahead of these files
         present = frozenset(grant for grant in found.grants if grant.kind in OBJECT_KINDS)
         wanted = wanted_object_grants(desired, database, found)
@@ -148,13 +154,20 @@ def settled_changes(
         yield from _publication_changes(environment, database, found, desired)
 
 
+def _out_of_date(desired: Desired, database: str) -> bool:
+    """Whether the committed privileges describe another version than the newest file: then they judge nothing."""
+    committed = desired.privileges.get(database)
+    files = desired.migrations.get(database, ())
+    return committed is not None and bool(files) and described_version(committed) != files[-1].version
+
+
 def wanted_object_grants(desired: Desired, database: str, found: DatabaseSnapshot) -> frozenset[Grant]:
     """Privileges on tables, columns, sequences and functions as they should be.
 
-    The committed ``privileges.txt`` says so; without one, what migrations left is taken as it is. The YAML's column
-    grants win over both: the role named there sees those columns of the table and no others.
+    The committed ``privileges.txt`` says so; without one, or with an old one, what migrations left is taken as it
+    is. The YAML's column grants win over both: the role named there sees those columns of the table and no others.
     """
-    committed = desired.privileges.get(database)
+    committed = None if _out_of_date(desired, database) else desired.privileges.get(database)
     wanted = {g for g in found.grants if g.kind in OBJECT_KINDS} if committed is None else set(parse(committed))
     for rule in desired.platform.databases[database].column_grants:
         if rule.table not in found.tables:

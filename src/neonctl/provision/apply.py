@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from neonctl.plan.changes import AnyChange, PutParameter, Stage, StoreSecret, UpdateSecretMetadata
-from neonctl.provision.credentials import store_credentials
+from neonctl.provision.credentials import prepare_credentials, store_credentials
 from neonctl.provision.databases import apply_publications, apply_roles, apply_structure
 from neonctl.provision.infrastructure import apply_infrastructure
-from neonctl.provision.parallel import Alongside, for_each, run_all
+from neonctl.provision.parallel import for_each, run_all
 from neonctl.provision.progress import Event, Progress
 from neonctl.provision.world import World
 
@@ -32,17 +33,19 @@ class Provisioner:
         self._audit = audit
 
     def provision(self, plan: Plan, observed: Observed) -> None:
-        """Everything up to the migrations: Neon's API in sequence, beside it the inside of what stands already."""
+        """Everything up to the migrations: first Neon's API in sequence, then all environments side by side.
+
+        SQL waits for all of Neon's work: Neon refuses statements on roles while an operation runs (facts.md 5).
+        """
         world = World(self._desired, observed, self._services)
+        owner = self._desired.platform.project.owner_role
+        for change in self._infrastructure(plan.work):
+            self._step(change, lambda each: apply_infrastructure(each, world, self._services, owner_role=owner))
         inside = [change for change in plan.work if Stage.ROLE <= change.stage <= Stage.PARAMETER]
-        with Alongside() as alongside:
-            for environment, ready in self._rounds():
-                for change in self._infrastructure(environment, plan.work):
-                    alongside.check()
-                    self._step(change, lambda each: apply_infrastructure(each, world, self._services))
-                for name in ready:
-                    if mine := _of(name, inside):
-                        alongside.start(self._bind_environment(name, mine, world))
+        for_each(
+            lambda environment: self._environment(environment, _of(environment, inside), world),
+            _environments(inside),
+        )
 
     def finish(self, plan: Plan, observed: Observed) -> None:
         """What needs tables: privileges on them, publications, parameters that name them."""
@@ -53,19 +56,11 @@ class Provisioner:
             _environments(changes),
         )
 
-    def _rounds(self) -> list[tuple[str, list[str]]]:
-        """Project first, then each environment, sources before what is made from them; with each, whose inside may
-        be worked on after it. A source waits for its copies: they must not catch it half done, nor with passwords.
-        """
-        order = self._source_order()
-        source = {name: self._desired.environments[name].branch.source for name in order}
-        last = {name: max([name, *(n for n in order if source[n] == name)], key=order.index) for name in order}
-        return [("", []), *((name, [each for each in order if last[each] == name]) for name in order)]
-
-    def _infrastructure(self, environment: str, changes: Iterable[AnyChange]) -> list[AnyChange]:
-        """What Neon's API does for an environment; "": for the project."""
-        mine = [change for change in changes if change.stage <= Stage.API and change.environment == environment]
-        return sorted(mine, key=lambda change: change.sort_key)
+    def _infrastructure(self, changes: Iterable[AnyChange]) -> list[AnyChange]:
+        """Project first; then each environment wholly, sources before what is made from them."""
+        order = {name: depth for depth, name in enumerate(self._source_order())}
+        mine = [change for change in changes if change.stage <= Stage.API]
+        return sorted(mine, key=lambda change: (order.get(change.environment, -1), change.sort_key))
 
     def _source_order(self) -> list[str]:
         environments = self._desired.environments
@@ -96,9 +91,6 @@ class Provisioner:
         tasks += [self._bind_parameter(change, world) for change in changes if isinstance(change, PutParameter)]
         run_all(tasks)
 
-    def _bind_environment(self, environment: str, changes: list[AnyChange], world: World) -> Callable[[], None]:
-        return lambda: self._environment(environment, changes, world)
-
     def _bind(self, environment: str, database: str, changes: list[AnyChange], world: World) -> Callable[[], None]:
         return lambda: self._database(environment, database, changes, world)
 
@@ -106,44 +98,49 @@ class Provisioner:
         return lambda: self._step(change, lambda each: self._put_parameter(each, world))
 
     def _database(self, environment: str, database: str, changes: Sequence[AnyChange], world: World) -> None:
+        """Its structure, and beside that the secrets at AWS; then the passwords, which need both."""
         access = world.access(environment)
-        structure = [change for change in changes if change.stage in {Stage.SCHEMA, Stage.GRANT}]
-        publications = [change for change in changes if change.stage is Stage.FINISH]
-        if structure or publications:
-            with self._services.connect_as_owner(access, database) as connection:
-                if structure:
-                    branch_id = world.branch(environment).id
-                    self._group(
-                        f"{database}: schemas and privileges",
-                        environment,
-                        structure,
-                        lambda: apply_structure(connection, structure, branch_id=branch_id),
-                    )
-                if publications:
-                    self._group(
-                        f"{database}: publication",
-                        environment,
-                        publications,
-                        lambda: apply_publications(connection, publications),
-                    )
+        spec = self._desired.environments[environment]
         secrets = [change for change in changes if isinstance(change, StoreSecret)]
-        if secrets:
-            self._group(
-                f"{database}: credentials ({len(secrets)})",
-                environment,
-                secrets,
-                lambda: store_credentials(
-                    secrets,
-                    spec=self._desired.environments[environment],
-                    services=self._services,
-                    branch_id=world.branch(environment).id,
-                    access=access,
-                    addresses=world.addresses(environment),
-                ),
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            prepared = beside.submit(
+                prepare_credentials, secrets, spec.aws, self._services, addresses=world.addresses(environment)
             )
+            self._structure(environment, database, changes, world)
+            if secrets:
+                self._group(
+                    f"{database}: credentials ({len(secrets)})",
+                    environment,
+                    secrets,
+                    lambda: store_credentials(
+                        prepared.result(), self._services, branch_id=world.branch(environment).id, access=access
+                    ),
+                )
         for change in changes:
             if isinstance(change, UpdateSecretMetadata):
                 self._step(change, self._update_metadata)
+
+    def _structure(self, environment: str, database: str, changes: Sequence[AnyChange], world: World) -> None:
+        structure = [change for change in changes if change.stage in {Stage.SCHEMA, Stage.GRANT}]
+        publications = [change for change in changes if change.stage is Stage.FINISH]
+        if not structure and not publications:
+            return
+        with self._services.connect_as_owner(world.access(environment), database) as connection:
+            if structure:
+                branch_id = world.branch(environment).id
+                self._group(
+                    f"{database}: schemas and privileges",
+                    environment,
+                    structure,
+                    lambda: apply_structure(connection, structure, branch_id=branch_id),
+                )
+            if publications:
+                self._group(
+                    f"{database}: publication",
+                    environment,
+                    publications,
+                    lambda: apply_publications(connection, publications),
+                )
 
     def _update_metadata(self, change: AnyChange) -> None:
         assert isinstance(change, UpdateSecretMetadata)

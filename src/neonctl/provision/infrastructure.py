@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from neonctl.provision.world import World
 
 
-def apply_infrastructure(change: AnyChange, world: World, services: Services) -> None:
+def apply_infrastructure(change: AnyChange, world: World, services: Services, *, owner_role: str) -> None:
     """Carry out one change through Neon's API; others are not for this handler."""
     match change:
         case CreateProject():
@@ -64,7 +64,7 @@ def apply_infrastructure(change: AnyChange, world: World, services: Services) ->
                 )
             )
         case CreateBranch():
-            _create_branch(change, world, services)
+            _create_branch(change, world, services, owner_role)
         case UpdateBranch():
             _update_branch(change, world, services)
         case DeleteBranch():
@@ -126,7 +126,7 @@ def _create_project(change: CreateProject, world: World, services: Services) -> 
     world.add_database(change.default_environment, change.database, first=True)
 
 
-def _create_branch(change: CreateBranch, world: World, services: Services) -> None:
+def _create_branch(change: CreateBranch, world: World, services: Services, owner_role: str) -> None:
     branch = services.neon.create_branch(
         world.project.id,
         name=change.branch,
@@ -137,6 +137,9 @@ def _create_branch(change: CreateBranch, world: World, services: Services) -> No
         compute=_size(change.compute),
     )
     world.set_branch(change.environment, branch)
+    # A child has its source's roles; whether a schema-only root always brings the owner along is not documented.
+    if owner_role not in services.neon.list_roles(world.project.id, branch.id):
+        services.neon.create_role(world.project.id, branch.id, owner_role)
 
 
 def _update_branch(change: UpdateBranch, world: World, services: Services) -> None:

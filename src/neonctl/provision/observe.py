@@ -25,25 +25,26 @@ from neonctl.provision.services import OwnerAccess, Services
 
 
 def observe(desired: Desired, services: Services, *, selection: Sequence[str] | None = None) -> Observed:
-    """Everything that planning needs, of the chosen environments and those that they are made from.
+    """Everything that planning needs, of the chosen environments and, at Neon, of those that they are made from.
 
     Neon and AWS are read side by side; within Neon: project → branches and computes → databases, roles and
     addresses → the insides of every database.
     """
     names = with_sources(desired, selection)
+    chosen = tuple(desired.environments) if selection is None else tuple(selection)
     neon_side, aws_side = pair(
         lambda: _observe_neon(desired, services, names),
-        lambda: _observe_aws(desired, services, names),
+        lambda: _observe_aws(desired, services, chosen),  # a job for dev has no business in prod's account
     )
     project, branches, environments = neon_side
     merged = {
         name: replace(
             environments[name],
-            account_id=aws_side[name].account_id,
-            secrets=aws_side[name].secrets,
-            parameters=aws_side[name].parameters,
+            account_id=found.account_id,
+            secrets=found.secrets,
+            parameters=found.parameters,
         )
-        for name in names
+        for name, found in ((name, aws_side.get(name, EnvironmentSnapshot())) for name in names)
     }
     return Observed(project=project, branches=branches, environments=merged)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from types import TracebackType
-from typing import Self, TypeVar, cast
+from typing import TypeVar, cast
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -31,55 +30,14 @@ def run_all(tasks: Sequence[Callable[[], Result]], *, width: int = 16) -> list[R
             for future in futures:
                 future.cancel()
         wait(futures)
-    errors = _errors(futures)
+    errors = [error for future in futures if not future.cancelled() and (error := future.exception())]
     if errors:
-        raise _noted(errors[0], errors[1:])
+        first = errors[0]
+        for text in dict.fromkeys(str(other) for other in errors[1:]):
+            if text != str(first):
+                first.add_note(f"at the same time: {text}")
+        raise first
     return [future.result() for future in futures]
-
-
-class Alongside:
-    """Work that goes on beside what the caller does next. Use as a context manager: its end waits for all of it.
-
-    The first error of any of it is raised by the next ``check`` or at the end; none is left under way then.
-    """
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor()
-        self._futures: list[Future[None]] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def start(self, task: Callable[[], None]) -> None:
-        """Begin a task in a thread of its own."""
-        self._futures.append(self._pool.submit(task))
-
-    def check(self) -> None:
-        """Raise what has gone wrong so far, so that nothing new is begun."""
-        for future in self._futures:
-            if future.done() and (error := future.exception()):
-                raise error
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._pool.shutdown(wait=True)
-        errors = [each for each in _errors(self._futures) if each is not error]
-        if error is not None:
-            _noted(error, errors)
-        elif errors:
-            raise _noted(errors[0], errors[1:])
-
-
-def _errors(futures: Iterable[Future[Result]]) -> list[BaseException]:
-    return [error for future in futures if not future.cancelled() and (error := future.exception())]
-
-
-def _noted(first: BaseException, others: Iterable[BaseException]) -> BaseException:
-    for text in dict.fromkeys(str(other) for other in others):
-        if text != str(first):
-            first.add_note(f"at the same time: {text}")
-    return first
 
 
 def pair(first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:

@@ -64,9 +64,7 @@ class Contract:
         """What the schema has against the instance."""
         absolute = json.loads(json.dumps(schema).replace('"#/components/', '"urn:neon#/components/'))
         validator = OAS30Validator(absolute, registry=self._registry, format_checker=oas30_format_checker)
-        return [
-            f"{'/'.join(map(str, error.path))}: {error.message}" for error in validator.iter_errors(instance)
-        ]
+        return [f"{'/'.join(map(str, error.path))}: {error.message}" for error in validator.iter_errors(instance)]
 
     def check_response(self, response: httpx.Response) -> None:
         """Fail when the answer is not one that the document describes."""
@@ -123,8 +121,14 @@ class Neon:
             timeout=30,
         )
 
+    def __enter__(self) -> Neon:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+
     def call(self, method: str, path: str, body: Any = None, *, expect: int = 200, **query: Any) -> Json:
-        answer = self.http.request(method, path, json=body, params=query)
+        answer = self.http.request(method, path, json=body, params=query or None)
         assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else {}
 
@@ -203,9 +207,8 @@ def platform(data_dir: Path) -> Iterator[Platform]:
 
 @pytest.fixture(scope="session")
 def neon(platform: Platform, contract: Contract | None) -> Iterator[Neon]:
-    client = Neon(platform, contract)
-    yield client
-    client.http.close()
+    with Neon(platform, contract) as client:
+        yield client
 
 
 @pytest.fixture(autouse=True)

@@ -142,18 +142,18 @@ def test_annotations_come_back(neon: Any, branches: Branches) -> None:
 
 
 def test_pages_follow_pagination_next(neon: Any, branches: Branches) -> None:
-    for name in ("page-a", "page-b", "page-c"):
+    for name in ("page-a", "page-b"):
         branches.new(name)
     seen: list[str] = []
-    query: dict[str, Any] = {"search": "page-", "sort_by": "name", "sort_order": "asc", "limit": 2}
+    query: dict[str, Any] = {"search": "page-", "sort_by": "name", "sort_order": "asc", "limit": 1}
     while True:
         page = neon.get(branches.path, **query)
         seen += [item["name"] for item in page["branches"]]
         if "next" not in page["pagination"]:
             break
         query["cursor"] = page["pagination"]["next"]
-    assert seen == ["page-a", "page-b", "page-c"]
-    assert neon.get(f"{branches.path}/count", search="page-")["count"] == 3
+    assert seen == ["page-a", "page-b"]
+    assert neon.get(f"{branches.path}/count", search="page-")["count"] == 2
 
 
 def test_what_may_not_be_deleted(neon: Any, branches: Branches) -> None:

@@ -69,30 +69,40 @@ def test_two_starters_get_one_platform(tmp_path: Path) -> None:
     assert not tmp_path.exists()
 
 
+def kill_while_branching(client: Any, project_id: str, name: str) -> Any:
+    """Start making a branch, and kill the daemon as soon as the work has begun."""
+    body = {"branch": {"name": name}, "endpoints": [{"type": "read_write"}]}
+    answer = client.call("POST", f"/projects/{project_id}/branches", body, expect=201)
+    path = f"/projects/{project_id}/operations/{answer['operations'][0]['id']}"
+    client.until(lambda: client.get(path)["operation"]["status"], lambda found: found != "scheduling")
+    os.kill(client.platform.pid, signal.SIGKILL)
+    return answer
+
+
 def test_a_killed_daemon_takes_its_work_up_again(neon: Any, contract: Any, tmp_path: Path) -> None:
     platform = start(tmp_path)
     try:
-        client = type(neon)(platform, contract)
-        project = client.new_project("survivor")
-        project_id = project["project"]["id"]
-        set_faults(platform, [{"target": "operation", "action": "create_branch", "latency_ms": 60_000, "count": 1}])
-        body = {"branch": {"name": "half-made"}, "endpoints": [{"type": "read_write"}]}
-        answer = client.call("POST", f"/projects/{project_id}/branches", body, expect=201)
-        client.http.close()
-        os.kill(platform.pid, signal.SIGKILL)
-        assert running(tmp_path) is None
-        again = start(tmp_path)
-        assert again.api_url == platform.api_url
-        assert again.api_key == platform.api_key
-        client = type(neon)(again, contract)
-        client.wait(answer)
+        with type(neon)(platform, contract) as client:
+            project = client.new_project("survivor")
+        project_id, made = project["project"]["id"], []
+        slow = {"target": "operation", "action": "create_branch", "latency_ms": 60_000, "count": 1}
+        for number, rules in enumerate(([slow], [])):
+            set_faults(platform, rules)
+            with type(neon)(platform, contract) as client:
+                made.append(kill_while_branching(client, project_id, f"half-made-{number}"))
+            again = start(tmp_path)
+            assert (again.api_url, again.api_key) == (platform.api_url, platform.api_key)
+            assert again.pid != platform.pid
+            platform = again
+            with type(neon)(platform, contract) as client:
+                client.wait(made[-1])
         role, database = project["roles"][0]["name"], project["databases"][0]["name"]
-        uri = client.uri(project_id, role, database, branch_id=answer["branch"]["id"])
-        with client.connect(uri) as connection:
-            assert connection.execute("SELECT 1").fetchone() == (1,)
-        assert project["connection_uris"][0]["connection_uri"] == client.uri(project_id, role, database)
-        client.http.close()
-        os.kill(again.pid, signal.SIGKILL)
+        with type(neon)(platform, contract) as client:
+            assert project["connection_uris"][0]["connection_uri"] == client.uri(project_id, role, database)
+            for answer in made:
+                uri = client.uri(project_id, role, database, branch_id=answer["branch"]["id"])
+                client.connect(uri).close()
+        os.kill(platform.pid, signal.SIGKILL)
         assert stop(tmp_path) is True
         assert processes_under(tmp_path) == []
     finally:
@@ -123,7 +133,5 @@ def test_the_log_holds_no_secret(neon: Any, bank: Any, data_dir: Path) -> None:
 
 def test_the_launcher_is_light() -> None:
     code = "import sys, neonctl.local.platform, neonctl.local.state; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.split()
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"aiohttp", "psycopg", "cryptography", "asyncio"} & set(loaded)

@@ -16,9 +16,7 @@ def role_path(bank: Any) -> str:
 
 
 def test_a_project_is_locked_while_an_operation_runs(neon: Any, bank: Any) -> None:
-    set_faults(
-        neon.platform, [{"target": "operation", "action": "apply_config", "latency_ms": 400, "count": 1}]
-    )
+    set_faults(neon.platform, [{"target": "operation", "action": "apply_config", "latency_ms": 400, "count": 1}])
     first = neon.call("POST", role_path(bank), {"role": {"name": "slow"}}, expect=201)
     operation = first["operations"][0]
     assert operation["status"] == "scheduling"
@@ -70,6 +68,20 @@ def test_a_failed_branch_leaves_nothing(neon: Any, bank: Any) -> None:
     neon.done("DELETE", f"{path}/{made['branch']['id']}")
 
 
+def test_a_failed_first_start_can_be_repeated(neon: Any) -> None:
+    set_faults(neon.platform, [{"target": "operation", "action": "start_compute", "fail": True, "count": 1}])
+    body = {"project": {"name": "late", "org_id": neon.platform.org_id, "pg_version": 18}}
+    project = neon.call("POST", "/projects", body, expect=201)
+    assert [neon.operation(item)["status"] for item in project["operations"]] == ["finished", "failed"]
+    path, endpoint = f"/projects/{project['project']['id']}", project["endpoints"][0]["id"]
+    assert neon.get(f"{path}/endpoints/{endpoint}")["endpoint"]["current_state"] == "init"
+    roles = neon.get(f"{path}/branches/{project['branch']['id']}/roles")["roles"]
+    assert [row["name"] for row in roles] == ["neondb_owner"]
+    neon.done("POST", f"{path}/endpoints/{endpoint}/start")
+    neon.connect(project["connection_uris"][0]["connection_uri"]).close()
+    neon.call("DELETE", path)
+
+
 @pytest.mark.parametrize(("status", "retry_after"), [(423, None), (429, 7), (500, None), (503, None)])
 def test_statuses_on_demand(neon: Any, status: int, retry_after: int | None) -> None:
     rule = {"target": "neon", "path": "^/regions$", "status": status, "retry_after": retry_after, "nth": 2}
@@ -81,11 +93,19 @@ def test_statuses_on_demand(neon: Any, status: int, retry_after: int | None) -> 
     neon.get("/regions")
 
 
+def test_a_list_of_projects_may_be_partial(neon: Any, bank: Any) -> None:
+    set_faults(neon.platform, [{"target": "neon", "path": "^/projects$", "partial": True, "count": 1}])
+    answer = neon.get("/projects", org_id=neon.platform.org_id, search=bank["project"]["id"])
+    assert answer["projects"] == []
+    assert answer["unavailable_project_ids"] == [bank["project"]["id"]]
+    again = neon.get("/projects", org_id=neon.platform.org_id, search=bank["project"]["id"])
+    assert [item["id"] for item in again["projects"]] == [bank["project"]["id"]]
+    assert "unavailable_project_ids" not in again
+
+
 def test_a_cut_comes_before_or_after_the_work(neon: Any, bank: Any) -> None:
     for cut, there in (("before", False), ("after", True)):
-        set_faults(
-            neon.platform, [{"target": "neon", "method": "POST", "path": "/roles$", "cut": cut, "count": 1}]
-        )
+        set_faults(neon.platform, [{"target": "neon", "method": "POST", "path": "/roles$", "cut": cut, "count": 1}])
         with pytest.raises(httpx.TransportError):
             neon.http.post(role_path(bank), json={"role": {"name": "cut_off"}})
         neon.idle(bank["project"]["id"])

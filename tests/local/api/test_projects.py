@@ -24,9 +24,7 @@ def test_an_api_role_is_an_administrator(neon: Any, bank: Any) -> None:
             "SELECT rolcreaterole, rolcreatedb, rolbypassrls, rolreplication, rolsuper,"
             " pg_has_role('neon_superuser', 'MEMBER') FROM pg_roles WHERE rolname = current_user"
         ).fetchone()
-        owner = connection.execute(
-            "SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'public'"
-        )
+        owner = connection.execute("SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'public'")
         assert owner.fetchone() == ("bank_owner",)
     assert row == (True, True, True, True, False, True)
 
@@ -36,14 +34,10 @@ def test_names_are_not_unique_and_a_search_finds_both(neon: Any) -> None:
     found = neon.get("/projects", org_id=neon.platform.org_id, search="TWIN")["projects"]
     assert {item["id"] for item in found} == {one["project"]["id"], two["project"]["id"]}
     page = neon.get("/projects", org_id=neon.platform.org_id, search="twin", limit=1)
-    rest = neon.get(
-        "/projects", org_id=neon.platform.org_id, search="twin", cursor=page["pagination"]["cursor"]
-    )
+    rest = neon.get("/projects", org_id=neon.platform.org_id, search="twin", cursor=page["pagination"]["cursor"])
     assert {page["projects"][0]["id"], rest["projects"][0]["id"]} == {item["id"] for item in found}
     assert len(rest["projects"]) == 1
-    end = neon.get(
-        "/projects", org_id=neon.platform.org_id, cursor=rest["pagination"]["cursor"], search="twin"
-    )
+    end = neon.get("/projects", org_id=neon.platform.org_id, cursor=rest["pagination"]["cursor"], search="twin")
     assert end["projects"] == []
     assert "pagination" not in end
     for item in found:

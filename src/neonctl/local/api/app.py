@@ -91,7 +91,7 @@ def _serve(api: Api, route: Route, faults: Faults, journal: Journal) -> Handler:
         try:
             if fault.status is not None:
                 raise _injected(fault)
-            response = await _answer(api, route, request)
+            response = await _answer(api, route, request, partial=fault.partial)
             entry.status = response.status
         except ApiError as error:
             entry.status = error.status
@@ -114,13 +114,13 @@ def _injected(fault: Fault) -> ApiError:
     return ApiError(status, _INJECTED[status], headers=headers)
 
 
-async def _answer(api: Api, route: Route, request: web.Request) -> web.Response:
+async def _answer(api: Api, route: Route, request: web.Request, *, partial: bool) -> web.Response:
     path = dict(request.match_info)
     for name in _ID_PARTS & path.keys():
         if not ID_PATTERN.match(path[name]):
             raise bad_request(f"{name} must match {ID_PATTERN.pattern}")
     query = {name: rule(request.query[name], name) for name, rule in route.query.items() if name in request.query}
-    reply = await route.handler(api, Call(path, query, await _body(route, request)))
+    reply = await route.handler(api, Call(path, query, await _body(route, request), partial))
     if reply.body is None:
         return web.Response(status=reply.status)
     return web.json_response(reply.body, status=reply.status)

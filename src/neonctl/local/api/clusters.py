@@ -83,6 +83,8 @@ class Clusters:
         """Bring the branch's roles and databases up to the catalogue's; while operations run, rows lead."""
         if branch.state != "ready" or self._store.unfinished(branch.project_id):
             return
+        if not all(row.provisioned for row in self._store.live_endpoints(branch.id)):
+            return  # a first start that failed: what was declared is not in the catalogue yet
         async with self.engine.superuser(branch.id) as connection:
             found = await postgres.catalogue(connection)
         if self._store.unfinished(branch.project_id) or self._store.branches.get(branch.id) is None:

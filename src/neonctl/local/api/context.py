@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Call:
-    """One request after validation. ``body`` is empty when none was sent."""
+    """One request after validation. ``body`` is empty when none was sent; ``partial`` is a fault's wish."""
 
     path: Mapping[str, str]
     query: Mapping[str, Any]
     body: Mapping[str, Any]
+    partial: bool = False
 
 
 @dataclass(frozen=True)

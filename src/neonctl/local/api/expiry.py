@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Final
 
 from neonctl.local.api.branching import schedule_delete
@@ -11,13 +12,17 @@ from neonctl.local.api.clock import now
 if TYPE_CHECKING:
     from neonctl.local.api.context import Api
 
+log = logging.getLogger(__name__)
 _LOOK_EVERY_S: Final = 0.5
 
 
 async def delete_expired(api: Api) -> None:
     """Look again and again until cancelled."""
     while True:
-        sweep(api)
+        try:
+            sweep(api)
+        except Exception:
+            log.exception("looking for expired branches failed")
         await asyncio.sleep(_LOOK_EVERY_S)
 
 

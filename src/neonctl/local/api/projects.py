@@ -47,6 +47,8 @@ async def list_projects(api: Api, call: Call) -> Reply:
         "applications": {},
         "integrations": {},
     }
+    if call.partial:
+        body |= {"projects": [], "unavailable_project_ids": [row.id for row in page]}
     if page:
         body["pagination"] = {"cursor": page[-1].id}
     return Reply(body)

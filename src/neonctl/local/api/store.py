@@ -53,7 +53,7 @@ class Store:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute("PRAGMA synchronous = FULL")
         seal = FileSeal(key_file)
         self.projects = Table(self._db, "projects", Project, ("id",), seal)
         self.branches = Table(self._db, "branches", Branch, ("id",), seal)

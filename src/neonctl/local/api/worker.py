@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _ATTEMPTS: Final = 3
 _BACKOFF_S: Final = 0.3
+_AGAIN_S: Final = 2.0
 _CLOSE_WAIT_S: Final = 10
 
 
@@ -76,7 +77,8 @@ class Worker:
     def _ended(self, project_id: str, task: asyncio.Task[None]) -> None:
         self._tasks.pop(project_id, None)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("the operations of %s stopped", project_id, exc_info=error)
+            log.error("the operations of %s stopped; trying again", project_id, exc_info=error)
+            asyncio.get_running_loop().call_later(_AGAIN_S, self.wake, project_id)
         elif not self._closing and self._store.unfinished(project_id):
             self.wake(project_id)
 
@@ -97,7 +99,8 @@ class Worker:
             with self._store.transaction():
                 self._actions.complete(operation)
                 at = now()
-                self._store.operations.put(replace(operation, status="finished", updated_at=at, finished_at=at))
+                done = replace(operation, status="finished", error=None, retry_at=None)
+                self._store.operations.put(replace(done, updated_at=at, finished_at=at))
 
     async def _suffer(self, fault: Fault) -> None:
         await asyncio.sleep(fault.latency_ms / 1000)
