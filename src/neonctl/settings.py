@@ -45,14 +45,16 @@ class Settings:
             actor=environ.get("NEONCTL_ACTOR") or None,
         )
 
-    def with_local_platform(self, *, api_url: str, api_key: Secret, aws_endpoint_url: str, ca_file: Path) -> Settings:
+    def with_local_platform(
+        self, *, api_url: str, api_key: Secret, org_id: str, aws_endpoint_url: str, ca_file: Path
+    ) -> Settings:
         """The same settings, pointed at a running embedded platform."""
         return replace(
             self,
             local=True,
             api_host=api_url,
             api_key=api_key,
-            org_id=None,
+            org_id=org_id,
             aws_endpoint_url=aws_endpoint_url,
             aws_access_key_id="local",
             aws_secret_access_key=api_key,

@@ -122,6 +122,7 @@ class Session:
             self._settings = self._settings.with_local_platform(
                 api_url=platform.api_url,
                 api_key=platform.api_key,
+                org_id=platform.org_id,
                 aws_endpoint_url=platform.aws_endpoint_url,
                 ca_file=platform.ca_file,
             )

@@ -4,3 +4,9 @@
 """
 
 from __future__ import annotations
+
+import sys
+
+# httpx would import its own command line with it (rich, pygments, click): more than half of its time. It does
+# without when that is not there.
+sys.modules.setdefault("httpx._main", None)  # pyright: ignore[reportArgumentType]

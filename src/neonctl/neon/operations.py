@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _DONE = frozenset({"finished", "skipped"})
 _FAILED = frozenset({"failed", "error", "cancelled"})
-# Grown gently: the wait overshoots the work by a fifth at most.
-_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 2.0, 1.25
+# Grown gently: the wait overshoots the work by an eighth at most.
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 2.0, 1.125
 _QUIET_LISTS, _QUIET_PAUSE = 3, 0.25
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from neonctl.plan.changes import (
@@ -14,7 +15,7 @@ from neonctl.plan.changes import (
     StoreSecret,
     UpdateSecretMetadata,
 )
-from neonctl.provision.credentials import store_credentials
+from neonctl.provision.credentials import prepare_credentials, store_credentials
 from neonctl.provision.databases import apply_publications, apply_roles, apply_structure
 from neonctl.provision.infrastructure import apply_infrastructure
 from neonctl.provision.parallel import for_each, run_all
@@ -40,7 +41,10 @@ class Provisioner:
         self._audit = audit
 
     def build(self, plan: Plan, observed: Observed) -> World:
-        """What Neon's API makes, in sequence. Returns where everything is."""
+        """What Neon's API makes, in sequence. Returns where everything is.
+
+        SQL waits for all of Neon's work: Neon refuses statements on roles while an operation runs (facts.md 5).
+        """
         world = World(self._desired, observed, self._services)
         owner = self._desired.platform.project.owner_role
         for change in self._infrastructure(plan.work):
@@ -122,44 +126,49 @@ class Provisioner:
                 pass
 
     def _database(self, environment: str, database: str, changes: Sequence[AnyChange], world: World) -> None:
+        """Its structure, and beside that the secrets at AWS; then the passwords, which need both."""
         access = world.access(environment)
-        structure = [change for change in changes if change.stage in {Stage.SCHEMA, Stage.GRANT}]
-        publications = [change for change in changes if change.stage is Stage.FINISH]
-        if structure or publications:
-            with self._services.connect_as_owner(access, database) as connection:
-                if structure:
-                    branch_id = world.branch(environment).id
-                    self._group(
-                        f"{database}: schemas and privileges",
-                        environment,
-                        structure,
-                        lambda: apply_structure(connection, structure, branch_id=branch_id),
-                    )
-                if publications:
-                    self._group(
-                        f"{database}: publication",
-                        environment,
-                        publications,
-                        lambda: apply_publications(connection, publications),
-                    )
+        spec = self._desired.environments[environment]
         secrets = [change for change in changes if isinstance(change, StoreSecret)]
-        if secrets:
-            self._group(
-                f"{database}: credentials ({len(secrets)})",
-                environment,
-                secrets,
-                lambda: store_credentials(
-                    secrets,
-                    spec=self._desired.environments[environment],
-                    services=self._services,
-                    branch_id=world.branch(environment).id,
-                    access=access,
-                    addresses=world.addresses(environment),
-                ),
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            prepared = beside.submit(
+                prepare_credentials, secrets, spec.aws, self._services, addresses=world.addresses(environment)
             )
+            self._structure(environment, database, changes, world)
+            if secrets:
+                self._group(
+                    f"{database}: credentials ({len(secrets)})",
+                    environment,
+                    secrets,
+                    lambda: store_credentials(
+                        prepared.result(), self._services, branch_id=world.branch(environment).id, access=access
+                    ),
+                )
         for change in changes:
             if isinstance(change, UpdateSecretMetadata):
                 self._step(change, self._update_metadata)
+
+    def _structure(self, environment: str, database: str, changes: Sequence[AnyChange], world: World) -> None:
+        structure = [change for change in changes if change.stage in {Stage.SCHEMA, Stage.GRANT}]
+        publications = [change for change in changes if change.stage is Stage.FINISH]
+        if not structure and not publications:
+            return
+        with self._services.connect_as_owner(world.access(environment), database) as connection:
+            if structure:
+                branch_id = world.branch(environment).id
+                self._group(
+                    f"{database}: schemas and privileges",
+                    environment,
+                    structure,
+                    lambda: apply_structure(connection, structure, branch_id=branch_id),
+                )
+            if publications:
+                self._group(
+                    f"{database}: publication",
+                    environment,
+                    publications,
+                    lambda: apply_publications(connection, publications),
+                )
 
     def _update_metadata(self, change: AnyChange) -> None:
         assert isinstance(change, UpdateSecretMetadata)

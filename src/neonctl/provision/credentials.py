@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from neonctl.desired.model import AwsSpec, EnvironmentSpec, role_name
+from neonctl.desired.model import AwsSpec, role_name
 from neonctl.errors import ServiceError
 from neonctl.plan.changes import StoreSecret
 from neonctl.plan.credentials import CONNECTION_TAG, MANAGED_TAG, connection_tag
@@ -29,39 +29,42 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Target:
-    """The secret version that password and secret will both be at."""
+class Target:
+    """The secret version that password and secret will both be at. ``tagged``: made just now, with its tags."""
 
     change: StoreSecret
+    aws: AwsSpec
+    addresses: Addresses
     version_id: str
     credential: Credential
     current: bool
+    tagged: bool = False
 
 
-def store_credentials(
-    changes: Sequence[StoreSecret],
-    *,
-    spec: EnvironmentSpec,
-    services: Services,
-    branch_id: str,
-    access: OwnerAccess,
-    addresses: Addresses,
-) -> None:
-    """Bring the credentials of one database to a password of this branch, stored, tested and current."""
+def prepare_credentials(
+    changes: Sequence[StoreSecret], aws: AwsSpec, services: Services, *, addresses: Addresses
+) -> list[Target]:
+    """Find or stage the versions that one database's credentials go to. Touches AWS only."""
     if not changes:
+        return []
+    secrets = services.aws(aws).secrets()
+    return for_each(lambda change: _prepare(change, aws, secrets, addresses, services), changes)
+
+
+def store_credentials(targets: Sequence[Target], services: Services, *, branch_id: str, access: OwnerAccess) -> None:
+    """Bring the credentials of one database to a password of this branch, stored, tested and current."""
+    if not targets:
         return
-    secrets = services.aws(spec.aws).secrets()
-    targets = for_each(lambda change: _prepare(change, spec.aws, secrets, addresses, services), changes)
-    with services.connect_as_owner(access, changes[0].database) as connection:
+    with services.connect_as_owner(access, targets[0].change.database) as connection:
         for target in targets:
             mark = CredentialMark(branch_id, target.version_id)
             set_password(connection, target.credential.username, target.credential.password, mark)
-    for_each(lambda target: _finish(target, secrets, addresses, services), targets)
+    for_each(lambda target: _finish(target, services), targets)
 
 
 def _prepare(
     change: StoreSecret, aws: AwsSpec, secrets: SecretStore, addresses: Addresses, services: Services
-) -> _Target:
+) -> Target:
     """The version to go to: an unfinished one, the current one, or one that is staged now."""
     found = secrets.describe([change.secret]).get(change.secret)
     if found is None or found.deleted or found.current_version is None:
@@ -69,22 +72,24 @@ def _prepare(
         credential = _credential(change, addresses, generate_password(), services)
         tags = {**aws.tags, MANAGED_TAG: "neonctl", CONNECTION_TAG: connection_tag(addresses)}
         version = secrets.create(change.secret, credential, token=token, kms_key_id=aws.kms_key_id, tags=tags)
-        return _Target(change, version, credential, current=True)
+        return Target(change, aws, addresses, version, credential, current=True, tagged=True)
     if found.pending_version is not None:
         version, credential = secrets.read(change.secret, version_id=found.pending_version)
         if credential == _credential(change, addresses, credential.password, services):
-            return _Target(change, version, credential, current=False)
+            return Target(change, aws, addresses, version, credential, current=False)
     elif change.work != "replace":
         version, credential = secrets.read(change.secret)
         if credential == _credential(change, addresses, credential.password, services):
-            return _Target(change, version, credential, current=True)
-        return _stage(change, secrets, _credential(change, addresses, credential.password, services))
-    return _stage(change, secrets, _credential(change, addresses, generate_password(), services))
+            return Target(change, aws, addresses, version, credential, current=True)
+        return _stage(change, aws, addresses, secrets, _credential(change, addresses, credential.password, services))
+    return _stage(change, aws, addresses, secrets, _credential(change, addresses, generate_password(), services))
 
 
-def _stage(change: StoreSecret, secrets: SecretStore, credential: Credential) -> _Target:
+def _stage(
+    change: StoreSecret, aws: AwsSpec, addresses: Addresses, secrets: SecretStore, credential: Credential
+) -> Target:
     version = secrets.stage(change.secret, credential, token=str(uuid.uuid4()))
-    return _Target(change, version, credential, current=False)
+    return Target(change, aws, addresses, version, credential, current=False)
 
 
 def _credential(change: StoreSecret, addresses: Addresses, password: Secret, services: Services) -> Credential:
@@ -98,11 +103,13 @@ def _credential(change: StoreSecret, addresses: Addresses, password: Secret, ser
     )
 
 
-def _finish(target: _Target, secrets: SecretStore, addresses: Addresses, services: Services) -> None:
+def _finish(target: Target, services: Services) -> None:
+    secrets, addresses = services.aws(target.aws).secrets(), target.addresses
     log_in(target.credential, addresses, services, pooled=target.change.role_kind == "app_user")
     if not target.current:
         secrets.promote(target.change.secret, target.version_id)
-    secrets.set_tags(target.change.secret, {MANAGED_TAG: "neonctl", CONNECTION_TAG: connection_tag(addresses)})
+    if not target.tagged:
+        secrets.set_tags(target.change.secret, {MANAGED_TAG: "neonctl", CONNECTION_TAG: connection_tag(addresses)})
 
 
 def log_in(credential: Credential, addresses: Addresses, services: Services, *, pooled: bool) -> None:

@@ -129,6 +129,7 @@ def _create_project(change: CreateProject, world: World, services: Services) -> 
         annotations=branch_annotations(change.default_environment, build="empty"),
     )
     world.set_project(project)
+    world.add_database(change.default_environment, change.database, first=True)
 
 
 def _create_branch(change: CreateBranch, world: World, services: Services, owner_role: str) -> None:
@@ -172,9 +173,9 @@ def _update_endpoint(change: UpdateEndpoint, world: World, services: Services) -
 
 def _ensure_database(environment: str, database: str, owner: str, world: World, services: Services) -> None:
     """Make it unless the branch brought it along from its source."""
-    branch = world.branch(environment)
-    if database not in services.neon.list_databases(world.project.id, branch.id):
-        services.neon.create_database(world.project.id, branch.id, database, owner)
+    if database not in world.databases(environment):
+        services.neon.create_database(world.project.id, world.branch(environment).id, database, owner)
+        world.add_database(environment, database)
 
 
 def _rebuild_database(change: RebuildDatabase, world: World, services: Services) -> None:

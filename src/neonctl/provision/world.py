@@ -25,7 +25,11 @@ class World:
         self._branches: dict[str, BranchSnapshot] = {
             name: snapshot.branch for name, snapshot in observed.environments.items() if snapshot.branch
         }
+        self._databases: dict[str, set[str]] = {
+            name: set(snapshot.api_databases) for name, snapshot in observed.environments.items() if snapshot.branch
+        }
         self._access: dict[str, OwnerAccess] = {}
+        self._asking: dict[str, threading.Lock] = {}
 
     def set_project(self, project: ProjectSnapshot) -> None:
         """Remember the project that was just made."""
@@ -61,15 +65,30 @@ class World:
     def access(self, environment: str) -> OwnerAccess:
         """How the owner role logs in to the branch of an environment."""
         with self._lock:
-            known = self._access.get(environment)
-        if known is not None:
-            return known
-        branch = self.branch(environment)
-        found = owner_access(self._desired, self._services, self.project.id, branch.id)
-        if found is None:
-            raise _vanished("owner role or first database of branch", branch.name)
+            asking = self._asking.setdefault(environment, threading.Lock())
+        with asking:  # of several threads one asks, the others wait for its answer
+            if environment not in self._access:
+                branch = self.branch(environment)
+                found = owner_access(self._desired, self._services, self.project.id, branch.id)
+                if found is None:
+                    raise _vanished("owner role or first database of branch", branch.name)
+                self._access[environment] = found
+            return self._access[environment]
+
+    def databases(self, environment: str) -> frozenset[str]:
+        """The databases of a branch, those included that it brought along from its source."""
+        branch, project = self.branch(environment), self.project
         with self._lock:
-            return self._access.setdefault(environment, found)
+            if environment not in self._databases:
+                self._databases[environment] = set(self._services.neon.list_databases(project.id, branch.id))
+            return frozenset(self._databases[environment])
+
+    def add_database(self, environment: str, name: str, *, first: bool = False) -> None:
+        """Remember a database that was just made; ``first``: the only one of a branch that is new with it."""
+        with self._lock:
+            if first:
+                self._databases[environment] = set()
+            self._databases[environment].add(name)
 
     def addresses(self, environment: str) -> Addresses:
         """Where the compute of an environment answers."""

@@ -1,0 +1,55 @@
+"""A throw-away embedded platform for one benchmark, with latency in front of its APIs when wanted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.measure import command, python
+from neonctl.local.platform import ensure_running, reset
+from neonctl.local.state import Platform, set_faults
+from neonctl.settings import Settings
+
+LATENCY_MS = 50
+
+
+@contextlib.contextmanager
+def embedded() -> Iterator[Platform]:
+    """A fresh platform, started; removed with everything in it at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="neonctl-bench-"))
+    try:
+        yield ensure_running(folder / "platform", progress=lambda _: None)
+    finally:
+        reset(folder / "platform")
+        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def latency(platform: Platform, milliseconds: int = LATENCY_MS) -> Iterator[None]:
+    """Every answer of Neon's API and of AWS comes so much later during the block. SQL is not slowed."""
+    set_faults(platform, [{"target": target, "latency_ms": milliseconds} for target in ("neon", "aws")])
+    try:
+        yield
+    finally:
+        set_faults(platform, [])
+
+
+def neonctl(platform: Platform, *arguments: str) -> float:
+    """Seconds of one neonctl command against a platform."""
+    environment = {**os.environ, "NEONCTL_LOCAL_DIR": str(platform.data_dir), "NEONCTL_TARGET": "local"}
+    return command(python("-m", "neonctl", *arguments), environment)
+
+
+def settings(platform: Platform) -> Settings:
+    """The settings that ``--local`` makes of a platform."""
+    return Settings.from_environment({}).with_local_platform(
+        api_url=platform.api_url,
+        api_key=platform.api_key,
+        org_id=platform.org_id,
+        aws_endpoint_url=platform.aws_endpoint_url,
+        ca_file=platform.ca_file,
+    )
