@@ -14,11 +14,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from neonctl_run import Result, run
 
 from neonctl.local import state
 from neonctl.local.layout import Layout
 from neonctl.local.platform import stop
+from neonctl_run import Result, run
 
 REPOSITORY = Path(__file__).parent.parent
 

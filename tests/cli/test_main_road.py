@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from inline_snapshot import snapshot
+
 from neonctl_run import stable
 
 
@@ -133,7 +134,13 @@ def test_plan_changes_nothing_and_reads_no_secret(project):
     assert project.run("plan").code == 0
     calls = [str(call["call"]) for call in state.journal(project.platform)[before:]]
     assert calls
-    assert {call.split()[0] for call in calls} <= {"GET", "GetCallerIdentity", "DescribeSecret", "GetParameters"}
+    assert {call.split()[0] for call in calls} <= {
+        "GET",
+        "AssumeRole",
+        "GetCallerIdentity",
+        "DescribeSecret",
+        "GetParameters",
+    }
     assert "GetSecretValue" not in calls
     assert project.audit_lines() == audited
 
