@@ -1,3 +1,3 @@
 from __future__ import annotations
 
-pytest_plugins = ["postgres_server"]
+pytest_plugins = ["postgres_server", "platform_fixture"]

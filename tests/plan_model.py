@@ -225,10 +225,12 @@ class Model:
             case c.DeleteBranch():
                 branch = self._environment(env).branch
                 assert branch is not None
-                kept = {k: v for k, v in self.observed.environments.items() if k != env}
+                rest = EnvironmentSnapshot(
+                    secrets=self._environment(env).secrets, parameters=self._environment(env).parameters
+                )
                 self.observed = replace(
                     self.observed,
-                    environments=kept,
+                    environments={**self.observed.environments, env: rest},
                     branches=tuple(b for b in self.observed.branches if b.id != branch.id),
                 )
             case c.DropDatabase():
@@ -243,6 +245,18 @@ class Model:
                         k: v for k, v in self._environment(env).api_databases.items() if k != change.database
                     },
                 )
+            case c.DropRole():
+                cluster = self._environment(env).cluster
+                assert cluster is not None
+                kept = {k: v for k, v in cluster.roles.items() if k != change.role}
+                self._put(env, cluster=replace(cluster, roles=kept))
+            case c.DeleteSecret():
+                secrets = self._environment(env).secrets
+                gone = replace(secrets[change.secret], deleted=True)
+                self._put(env, secrets={**secrets, change.secret: gone})
+            case c.DeleteParameter():
+                parameters = self._environment(env).parameters
+                self._put(env, parameters={k: v for k, v in parameters.items() if k != change.parameter})
             case c.Report():
                 pass
 

@@ -89,7 +89,16 @@ def test_patience_ends(status, patience, client, neon, fault, time):
     assert patience - 10 <= time.now <= patience
 
 
-def test_an_unreachable_host_is_given_up_sooner(client, neon, time):
+def test_an_address_that_never_answered_is_given_up_at_once(client, neon, time):
+    reading(neon, *[httpx.ConnectError("[Errno 111] Connection refused")] * 5000)
+    with pytest.raises(NeonctlError) as caught:
+        client.get_project("p-1")
+    assert caught.value.code == "NEON_UNREACHABLE"
+    assert time.now <= 3
+
+
+def test_a_host_that_answered_before_gets_more_patience(client, neon, time):
+    client.get_project("p-1")
     reading(neon, *[httpx.ConnectError("[Errno 111] Connection refused")] * 5000)
     with pytest.raises(NeonctlError) as caught:
         client.get_project("p-1")

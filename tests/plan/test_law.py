@@ -24,6 +24,7 @@ from neonctl.plan.observed import (
     RoleSnapshot,
 )
 from neonctl.plan.plan import Plan
+from neonctl.plan.safety import check_deletions
 from plan_model import Model
 
 ROOT = Path(__file__).parents[2]
@@ -307,3 +308,26 @@ def test_privileges_that_are_not_committed_are_taken_back(desired: Desired, sett
     assert {(change.action, change.address) for change in plan.work} == {
         ("update", f"{environment}/bank_aml/bank_aml_app_user") for environment in ("prod", "uat", "dev")
     }
+
+
+def absent(desired: Desired, what: str) -> Desired:
+    if what in desired.environments:
+        spec = desired.environments[what].model_copy(update={"state": "absent"})
+        return desired.model_copy(update={"environments": {**desired.environments, what: spec}})
+    database = desired.platform.databases[what].model_copy(update={"state": "absent"})
+    databases = {**desired.platform.databases, what: database}
+    return desired.model_copy(update={"platform": desired.platform.model_copy(update={"databases": databases})})
+
+
+@pytest.mark.parametrize("what", ["uat", "bank_aml"])
+def test_what_is_absent_goes_with_all_that_belongs_to_it_once_allowed_by_name(
+    desired: Desired, settled: Observed, what: str
+) -> None:
+    smaller = absent(desired, what)
+    plan = diff(smaller, settled)
+    assert {change.action for change in plan.work} == {"delete"}
+    with pytest.raises(UnsafePlanError) as caught:
+        check_deletions(plan, ["somebody"])
+    assert caught.value.hint == f"if that is meant, add --allow-delete {what}"
+    check_deletions(plan, [what])
+    assert addresses(diff(smaller, Model(smaller, settled).enact(plan))) == []

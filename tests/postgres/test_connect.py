@@ -122,7 +122,7 @@ def test_a_password_that_comes_late_is_waited_for_when_asked(
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(time, "sleep", set_after_first_refusal)
             login = endpoint.login(port, password=late, user="late_one")
-            with connect(login, application_name="t", retry_auth=True) as made:
+            with connect(login, application_name="t", fresh=True) as made:
                 assert made.execute("SELECT current_user").fetchone() == ("late_one",)
         conn.execute("DROP ROLE late_one")
 

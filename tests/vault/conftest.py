@@ -7,7 +7,6 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from moto import mock_aws
 
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from neonctl.vault.secrets import SecretStore
 
 MOTO_ACCOUNT = "123456789012"
+EMBEDDED_ACCOUNT = "333333333333"
+EMBEDDED_ROLE = f"arn:aws:iam::{EMBEDDED_ACCOUNT}:role/neonctl"
 REGION = "ap-southeast-2"
 ADDRESSES = Addresses(
     direct=Address("ep-a.ap-southeast-2.aws.neon.tech"),
@@ -76,7 +77,8 @@ def embedded_settings(address: str) -> Settings:
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     with embedded_aws.serving(tmp_path_factory.mktemp("aws")) as address:
         settings = embedded_settings(address)
-        yield Endpoint(settings, AwsAccess(settings, account_id=MOTO_ACCOUNT, region=REGION), documented=True)
+        access = AwsAccess(settings, account_id=EMBEDDED_ACCOUNT, region=REGION, role_arn=EMBEDDED_ROLE)
+        yield Endpoint(settings, access, documented=True)
 
 
 @pytest.fixture(params=["moto", "embedded"])
@@ -98,15 +100,7 @@ def client(store: SecretStore) -> Any:
 @pytest.fixture
 def kms_key(aws_endpoint: Endpoint) -> Callable[[], str]:
     """Makes keys: an endpoint that keeps the rules encrypts with existing ones only."""
-    settings = aws_endpoint.settings
-    secret_key = settings.aws_secret_access_key
-    kms = boto3.client(
-        "kms",
-        region_name=REGION,
-        endpoint_url=settings.aws_endpoint_url,
-        aws_access_key_id=settings.aws_access_key_id or "testing",
-        aws_secret_access_key="testing" if secret_key is None else secret_key.reveal(),
-    )
+    kms = aws_endpoint.access._client("kms")
     return lambda: kms.create_key(Description="test")["KeyMetadata"]["Arn"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from aiohttp import web
 from neonctl.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 ACCOUNT = "000000000000"
@@ -23,18 +24,18 @@ SECRET_KEY = Secret("local-signing-key")
 
 
 @contextmanager
-def serving(folder: Path, faults: Any = None) -> Iterator[str]:
+def serving(folder: Path, faults: Any = None, clock: Callable[[], float] = time.time) -> Iterator[str]:
     """Serve until the end of the block; gives the address. Skips where this part is not installed."""
     app_room = pytest.importorskip("neonctl.local.aws.app")
     store_room = pytest.importorskip("neonctl.local.aws.store")
-    signature_room = pytest.importorskip("neonctl.local.aws.signature")
-    store = store_room.AwsStore(folder / "aws.sqlite", folder / "aws.key")
+    keyring_room = pytest.importorskip("neonctl.local.aws.keyring")
+    store = store_room.AwsStore(folder / "aws", folder / "aws.key", clock=clock)
     app = app_room.make_app(
         store,
         account_id=ACCOUNT,
         region=REGION,
         faults=faults,
-        credential=signature_room.Credential("local", SECRET_KEY),
+        credential=keyring_room.Credential("local", SECRET_KEY),
     )
     started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
     thread = threading.Thread(target=lambda: asyncio.run(_serve(app, started)), name="embedded-aws")

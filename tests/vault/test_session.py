@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +15,28 @@ from moto import mock_aws
 from neonctl.errors import NeonctlError, UnsafePlanError
 from neonctl.secret import Secret
 from neonctl.settings import Settings
+from neonctl.vault.credentials import Sessions
 from neonctl.vault.failures import AwsError
 from neonctl.vault.session import AwsAccess
 
-from .conftest import MOTO_ACCOUNT, REGION, Endpoint
+from . import embedded as embedded_aws
+from .conftest import MOTO_ACCOUNT, REGION, Endpoint, embedded_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OTHER_ACCOUNT = "210987654321"
 ROLE = f"arn:aws:iam::{OTHER_ACCOUNT}:role/neonctl"
+
+
+class Calls:
+    """What the embedded platform was asked, in order."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    async def __call__(self, request: Any, service: str, operation: str) -> None:
+        self.seen.append(operation)
 
 
 @pytest.fixture
@@ -55,8 +68,8 @@ def test_another_account_is_refused_on_every_way_in(cloud: None, way: str) -> No
 def test_the_role_of_the_yaml_is_assumed_once(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
     there = access(OTHER_ACCOUNT, role_arn=ROLE)
     asked: list[str] = []
-    assume = there._assume
-    monkeypatch.setattr(there, "_assume", lambda session, arn: (asked.append(arn), assume(session, arn))[1])
+    assumed = there._sessions.assumed
+    monkeypatch.setattr(there._sessions, "assumed", lambda arn, region: (asked.append(arn), assumed(arn, region))[1])
     with ThreadPoolExecutor(8) as pool:
         stores = list(pool.map(lambda _: there.secrets(), range(16)))
     there.parameters().put("/bank/x", "there")
@@ -66,9 +79,68 @@ def test_the_role_of_the_yaml_is_assumed_once(cloud: None, monkeypatch: pytest.M
     assert access().parameters().read(["/bank/x"]) == {}
 
 
-def test_a_role_of_the_wrong_account_is_refused(cloud: None) -> None:
-    with pytest.raises(UnsafePlanError):
-        access(MOTO_ACCOUNT, role_arn=ROLE).secrets()
+@pytest.mark.parametrize("where", ["cloud", "embedded"])
+def test_a_role_of_the_wrong_account_is_refused(where: str, request: pytest.FixtureRequest) -> None:
+    there = request.getfixturevalue(where)
+    settings = there.settings if where == "embedded" else Settings()
+    with pytest.raises(UnsafePlanError) as caught:
+        AwsAccess(settings, account_id=MOTO_ACCOUNT, region=REGION, role_arn=ROLE).secrets()
+    assert caught.value.details["found"] == OTHER_ACCOUNT
+
+
+def test_local_checks_the_account_as_aws_does(embedded: Endpoint) -> None:
+    """The platform's own user is of its own account: another one needs a role there too."""
+    with pytest.raises(UnsafePlanError) as caught:
+        AwsAccess(embedded.settings, account_id=OTHER_ACCOUNT, region=REGION).parameters()
+    assert caught.value.code == "AWS_WRONG_ACCOUNT"
+    own = AwsAccess(embedded.settings, account_id="000000000000", region=REGION)
+    assert own.caller().arn == "arn:aws:iam::000000000000:user/local"
+
+
+def test_an_account_costs_one_role_and_one_check(tmp_path: Path) -> None:
+    calls = Calls()
+    with embedded_aws.serving(tmp_path, calls) as address:
+        settings = embedded_settings(address)
+        sessions = Sessions(settings)
+        roles = {account: f"arn:aws:iam::{account}:role/neonctl" for account in ("111111111111", OTHER_ACCOUNT)}
+        ways = [
+            AwsAccess(settings, account_id=account, region=REGION, role_arn=role, sessions=sessions)
+            for account, role in roles.items()
+        ]
+        with ThreadPoolExecutor(8) as pool:
+            for way in ways:
+                list(pool.map(lambda each, way=way: way.parameters().put(f"/bank/{each}", "x"), range(8)))
+                assert way.caller().arn.endswith(":assumed-role/neonctl/neonctl")
+                way.secrets()
+                way.keys()
+        assert ways[0].parameters().read(["/bank/1"]) == {"/bank/1": "x"}
+    used = [call for call in calls.seen if not call.endswith(("Parameter", "Parameters"))]
+    assert sorted(used) == ["AssumeRole"] * 2 + ["GetCallerIdentity"] * 2
+
+
+def test_a_role_stays_assumed_when_the_work_takes_longer(tmp_path: Path) -> None:
+    calls, ahead = Calls(), [-3500.0]  # AWS's clock: what it gives out ends in 100 s of ours
+    with embedded_aws.serving(tmp_path, calls, lambda: time.time() + ahead[0]) as address:
+        there = AwsAccess(embedded_settings(address), account_id=OTHER_ACCOUNT, region=REGION, role_arn=ROLE)
+        parameters = there.parameters()
+        parameters.put("/bank/x", "1")
+        ahead[0] = 300.0  # now all that was given out has ended
+        calls.seen.clear()
+        assert parameters.read(["/bank/x"]) == {"/bank/x": "1"}
+        assert parameters.read(["/bank/x"]) == {"/bank/x": "1"}
+    assert calls.seen == ["AssumeRole", "GetParameters", "GetParameters"]
+
+
+def test_a_renewal_that_is_refused_is_told_as_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead = [-3500.0]
+    with embedded_aws.serving(tmp_path, None, lambda: time.time() + ahead[0]) as address:
+        there = AwsAccess(embedded_settings(address), account_id=OTHER_ACCOUNT, region=REGION, role_arn=ROLE)
+        parameters = there.parameters()
+    monkeypatch.setattr("time.sleep", lambda _: None)  # botocore's pauses between its attempts
+    with pytest.raises(AwsError) as caught:
+        parameters.put("/bank/x", "canary-value")
+    assert caught.value.code == "AWS_UNREACHABLE"
+    assert "sts:AssumeRole" in caught.value.message
 
 
 @pytest.mark.parametrize("environ", [{}, {"AWS_PROFILE": "missing"}, {"AWS_ACCESS_KEY_ID": "alone"}])
@@ -115,7 +187,7 @@ def test_local_ignores_the_surroundings(embedded: Endpoint, monkeypatch: pytest.
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
     fresh = AwsAccess(embedded.settings, account_id=OTHER_ACCOUNT, region=REGION, role_arn=ROLE)
-    assert fresh.caller().account_id == "000000000000"
+    assert fresh.caller().account_id == OTHER_ACCOUNT
     assert fresh.secrets().describe(["missing"]) == {}
 
 
@@ -169,4 +241,4 @@ def test_a_store_serves_many_threads(embedded: Endpoint, name: str) -> None:
 def test_reveal_stays_where_it_is_reviewed() -> None:
     room = Path(str(sys.modules["neonctl.vault.session"].__file__)).parent
     users = {path.name for path in room.glob("*.py") if ".reveal()" in path.read_text()}
-    assert users == {"payload.py", "secrets.py", "session.py"}
+    assert users == {"credentials.py", "payload.py", "secrets.py"}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import typer
 
 from neonctl.cli import credentials, platform, provisioning, schema
+from neonctl.cli.options import help_if_alone
 
 
 def build() -> typer.Typer:
     """The application."""
     app = typer.Typer(
-        no_args_is_help=True,
         add_completion=True,
         pretty_exceptions_enable=False,
         pretty_exceptions_show_locals=False,
@@ -19,12 +19,15 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
-    def root(version: bool = typer.Option(False, "--version", help="Print the version")) -> None:
+    def root(
+        context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version")
+    ) -> None:
         if version:
             from neonctl import __version__
 
             typer.echo(f"neonctl {__version__}")
             raise typer.Exit
+        help_if_alone(context)
 
     app.callback(invoke_without_command=True)(root)
     provisioning.register(app)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neonctl.cli.options import command
+from neonctl.cli.github import mask
+from neonctl.cli.options import command, command_group
 
 if TYPE_CHECKING:
     from neonctl.cli.session import Session
@@ -20,10 +21,9 @@ Reveal = Annotated[bool, typer.Option("--reveal", help="Show the password; goes 
 
 def register(app: typer.Typer) -> None:
     """Add the commands about credentials."""
-    group = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Stored credentials, without their values.")
+    group = command_group(app, "secrets", "Stored credentials, without their values.")
     command(group, "list")(secrets_list)
     command(group, "show")(secrets_show)
-    app.add_typer(group, name="secrets")
     command(app, "connection-string")(connection_string)
 
 
@@ -74,6 +74,7 @@ def secrets_show(
     version, credential = services.aws(desired.environments[env].aws).secrets().read(name)
     if reveal:
         session.audit(desired, services).record("secret.reveal", name, env, "done", {"version_id": version})
+        mask([credential.password, credential.uri])
     fields: dict[str, object] = {
         "engine": credential.engine,
         "host": credential.host,
@@ -128,7 +129,9 @@ def connection_string(
         ca_file=session.settings.ca_file,
     )
     uri = shown.uri.reveal()
-    if not reveal:
+    if reveal:
+        mask([stored.password, shown.uri])
+    else:
         uri = uri.replace(":PASSWORD@", f":{MASK}@", 1)
         session.say("hint: the password is masked; --reveal shows it")
     session.emit({"uri": uri, "pooled": use_pooled, "revealed": reveal}, uri)

@@ -52,6 +52,24 @@ _COMMON: dict[str, tuple[Any, Any]] = {
 }
 
 
+USAGE = 64
+
+
+def help_if_alone(context: typer.Context) -> None:
+    """A program or group without a command: its help on stderr, and wrong usage as the exit code."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(USAGE)
+
+
+def command_group(app: typer.Typer, name: str, help: str) -> typer.Typer:  # noqa: A002
+    """Add a group of commands, such as ``local``."""
+    group = typer.Typer(rich_markup_mode=None, help=help)
+    group.callback(invoke_without_command=True)(help_if_alone)
+    app.add_typer(group, name=name)
+    return group
+
+
 def command(group: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a command whose function takes a ``Session`` first; common options become part of its signature."""
 

@@ -90,6 +90,12 @@ def summary_line(plan: Plan) -> str:
     return f"{', '.join(parts)}. {_left_alone(plan)}".strip()
 
 
+def done_line(plan: Plan) -> str:
+    """How much of what was done."""
+    counts = plan.summary
+    return ", ".join(f"{counts[action]} {action}d" for action in ("create", "update", "delete") if counts[action])
+
+
 def _left_alone(plan: Plan) -> str:
     count = plan.summary["report"]
     return f"{count} not in the configuration, left alone." if count else ""

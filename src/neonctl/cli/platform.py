@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from neonctl.cli.options import command
+from neonctl.cli.options import command, command_group
 
 if TYPE_CHECKING:
     from neonctl.cli.session import Session
@@ -14,17 +14,14 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(
-        no_args_is_help=True,
-        rich_markup_mode=None,
-        help="The embedded platform: a Neon-compatible API over real PostgreSQL, and AWS endpoints.",
+    group = command_group(
+        app, "local", "The embedded platform: a Neon-compatible API over real PostgreSQL, and AWS endpoints."
     )
     command(group, "up")(up)
     command(group, "down")(down)
     command(group, "status")(status)
     command(group, "reset")(reset)
     command(group, "faults")(faults)
-    app.add_typer(group, name="local")
 
 
 def up(session: Session) -> int:

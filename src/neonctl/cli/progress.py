@@ -9,6 +9,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from neonctl.cli.interruption import Interruption
+from neonctl.cli.messages import write_message
 from neonctl.provision.progress import Event
 
 if TYPE_CHECKING:
@@ -28,8 +30,10 @@ class ProgressLines:
         self._done = 0
         self._started = time.monotonic()
         self._status: Status | None = None
+        self._interruption = Interruption()
 
     def __enter__(self) -> Self:
+        self._interruption.__enter__()
         if self._enabled and sys.stderr.isatty() and self._session.options.log_format == "text":
             self._status = self._session.messages.status("working …")
             self._status.start()
@@ -40,6 +44,7 @@ class ProgressLines:
     ) -> None:
         if self._status is not None:
             self._status.stop()
+        self._interruption.__exit__(kind, error, trace)
 
     @property
     def seconds(self) -> float:
@@ -47,7 +52,7 @@ class ProgressLines:
         return time.monotonic() - self._started
 
     def __call__(self, event: Event) -> None:
-        """Show one event."""
+        """Show one event. Raises ``KeyboardInterrupt`` in the thread that tells it, after Ctrl-C."""
         with self._lock:
             key = (event.environment, event.subject)
             if event.state == "started":
@@ -56,6 +61,7 @@ class ProgressLines:
                 self._running.pop(key, None)
                 self._done += 1
             self._show(event)
+        self._interruption.check()
 
     def _show(self, event: Event) -> None:
         if not self._enabled:
@@ -68,7 +74,7 @@ class ProgressLines:
                 "message": f"{event.subject}: {event.state}",
                 "trace_id": self._session.trace_id,
             }
-            sys.stderr.write(json.dumps(line, ensure_ascii=False) + "\n")
+            write_message(json.dumps(line, ensure_ascii=False))
         elif event.state != "started":
             sign = "✓" if event.state == "done" else "…"
             text = f"  {sign} {where:<8} {event.subject}"
@@ -76,8 +82,7 @@ class ProgressLines:
             if self._status is not None:
                 self._status.console.print(text, markup=False)
             else:
-                sys.stderr.write(text + "\n")
-                sys.stderr.flush()
+                write_message(text)
         if self._status is not None:
             newest = next(reversed(self._running), None)
             current = f"{newest[0] or 'project'}: {newest[1]}" if newest else "working"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neonctl.cli.github import report_plan
 from neonctl.cli.options import command
 
 if TYPE_CHECKING:
@@ -57,8 +58,9 @@ def plan(
         adopt=adopt,
     )
     project = configuration.desired.platform.project.name
-    session.emit(plan_document(made, project), plan_text(made, project, verbose=session.options.verbose))
-    _github_outputs(made)
+    text = plan_text(made, project, verbose=session.options.verbose)
+    session.emit(plan_document(made, project), text)
+    report_plan(made, text)
     return CHANGES_PENDING if detailed_exitcode and made.work else 0
 
 
@@ -70,7 +72,7 @@ def apply(
     adopt: Adopt = False,
 ) -> int:
     """Make Neon, AWS and Postgres what the YAML says, then run pending migrations. Can be run again at any time."""
-    from neonctl.cli.plan_text import plan_document, plan_text, summary_line
+    from neonctl.cli.plan_text import done_line, plan_document, plan_text
     from neonctl.cli.progress import ProgressLines
     from neonctl.cli.summary import platform_document, platform_text
     from neonctl.pipelines.apply import apply_plan
@@ -90,11 +92,14 @@ def apply(
             plan_text(made, project, verbose=False),
         )
         return 0
-    session.say(plan_text(made, project, verbose=session.options.verbose))
+    text = plan_text(made, project, verbose=session.options.verbose)
+    session.say(text)
+    report_plan(made, text)
     # The embedded platform is nobody's production: its first apply is the README's one command.
     if not session.settings.local or made.summary["delete"]:
         session.confirm(f"Apply these {len(made.work)} changes to project {project}?")
     audit = session.audit(desired, services)
+    audit.open()
     with ProgressLines(session) as progress:
         applied = apply_plan(
             made,
@@ -105,7 +110,7 @@ def apply(
             progress=progress,
             audit=audit.change,
         )
-    session.say(f"\nDone in {progress.seconds:.0f} s: {summary_line(made).replace('to ', '')}\n")
+    session.say(f"\nDone in {progress.seconds:.0f} s: {done_line(made)}\n")
     session.emit(
         {
             **plan_document(made, project),
@@ -144,7 +149,9 @@ def drift(session: Session, env: Environments = None) -> int:
         adopt=False,
     )
     project = configuration.desired.platform.project.name
-    session.emit(plan_document(made, project), plan_text(made, project, verbose=True))
+    text = plan_text(made, project, verbose=True)
+    session.emit(plan_document(made, project), text)
+    report_plan(made, text)
     return CHANGES_PENDING if made.work else 0
 
 
@@ -183,16 +190,3 @@ def _plan(
     )
     observed = observe(configuration.desired, services, selection=chosen)
     return diff(configuration.desired, observed, selection=chosen, adopt=adopt), observed
-
-
-def _github_outputs(made: Plan) -> None:
-    """On GitHub Actions: outputs for the steps that follow."""
-    import os
-    from pathlib import Path
-
-    target = os.environ.get("GITHUB_OUTPUT")
-    if os.environ.get("GITHUB_ACTIONS") == "true" and target:
-        with Path(target).open("a", encoding="utf-8") as file:
-            file.write(f"changes={len(made.work)}\n")
-            file.write(f"has_deletes={'true' if made.summary['delete'] else 'false'}\n")
-            file.write(f"plan_sha={made.fingerprint}\n")

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from neonctl.cli.failure import SCHEMA_VERSION
+from neonctl.cli.messages import write_message
 from neonctl.errors import UnsafePlanError
 from neonctl.settings import Settings
 
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from neonctl.pipelines.configuration import Configuration
     from neonctl.provision.audit import AuditLog
     from neonctl.provision.services import Services
-
-SCHEMA_VERSION = 1
 
 
 class Session:
@@ -79,10 +79,8 @@ class Session:
         if self.options.quiet:
             return
         if self.options.log_format == "json":
-            line = json.dumps({"level": "info", "message": text, "trace_id": self.trace_id}, ensure_ascii=False)
-            sys.stderr.write(line + "\n")
-        else:
-            sys.stderr.write(text + "\n")
+            text = json.dumps({"level": "info", "message": text, "trace_id": self.trace_id}, ensure_ascii=False)
+        write_message(text)
 
     def emit(self, document: Mapping[str, object], text: str) -> None:
         """The result on stdout: one JSON document, or the text."""
@@ -142,7 +140,7 @@ class Session:
         if self._services is None:
             from neonctl.provision.services import Services
 
-            self._services = Services(self.settings, desired, purpose=purpose)
+            self._services = Services(self.settings, desired, purpose=purpose, on_wait=self.say)
         return self._services
 
     def audit(self, desired: Desired, services: Services) -> AuditLog:
@@ -153,10 +151,18 @@ class Session:
             if self.settings.actor:
                 return self.settings.actor
             if self.settings.local:
-                import getpass
-
-                return f"local:{getpass.getuser()}"
+                return f"local:{_user()}"
             name = environment or next(n for n, spec in desired.environments.items() if spec.branch.default)
             return services.aws(desired.environments[name].aws).caller().arn
 
         return AuditLog(desired.platform.audit.sink, actor=actor, trace_id=self.trace_id)
+
+
+def _user() -> str:
+    """The name of this machine's user; the number where it has no name, as in many containers."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

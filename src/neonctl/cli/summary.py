@@ -18,7 +18,8 @@ def platform_document(desired: Desired, observed: Observed) -> dict[str, object]
     """What is there, as JSON."""
     project = observed.project
     return {
-        "project": None if project is None else {"id": project.id, "name": project.name, "region": project.region},
+        "project_id": project.id if project else None,
+        "region": project.region if project else None,
         "environments": [
             _environment(name, observed.environments[name], desired)
             for name in desired.environments
@@ -39,7 +40,7 @@ def _environment(name: str, snapshot: EnvironmentSnapshot, desired: Desired) -> 
         "protected": branch.protected,
         "direct_host": str(snapshot.addresses.direct) if snapshot.addresses else None,
         "pooled_host": str(snapshot.addresses.pooled) if snapshot.addresses else None,
-        "secrets": len(snapshot.secrets),
+        "secrets": sum(1 for secret in snapshot.secrets.values() if not secret.deleted),
         "databases": [
             {
                 "name": database,
@@ -83,7 +84,7 @@ def _row(name: str, snapshot: EnvironmentSnapshot, desired: Desired) -> tuple[st
         str(addresses.pooled) if addresses else "-",
         str(len(databases)),
         str(tables),
-        str(len(snapshot.secrets)),
+        str(sum(1 for secret in snapshot.secrets.values() if not secret.deleted)),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncGenerator, Callable
 
 from neonctl.local.clusters.cluster import Cluster
@@ -25,6 +24,8 @@ class Branch:
         self._wanted = wanted
         self._lock = asyncio.Lock()
         self._leases = 0
+        self._unleased = asyncio.Event()
+        self._unleased.set()
         self._active: set[str] = set()
         self._linger: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -33,6 +34,10 @@ class Branch:
         """Whether this endpoint's compute was started and its cluster still runs."""
         return endpoint_id in self._active and self.cluster.running
 
+    def has_crashed(self, endpoint_id: str) -> bool:
+        """Whether this endpoint's compute was started and its cluster has ended by itself."""
+        return endpoint_id in self._active and not self.cluster.running and not self._lock.locked()
+
     @contextlib.asynccontextmanager
     async def lease(self) -> AsyncGenerator[Cluster]:
         """The running cluster, for the duration of the block; this activates no compute."""
@@ -40,10 +45,13 @@ class Branch:
             if not self.cluster.running:
                 await self.cluster.start(self._wanted())
             self._leases += 1
+            self._unleased.clear()
         try:
             yield self.cluster
         finally:
             self._leases -= 1
+            if not self._leases:
+                self._unleased.set()
             self._stop_later()
 
     async def activate(self, endpoint_id: str) -> None:
@@ -98,9 +106,8 @@ class Branch:
 
     async def _drain(self) -> None:
         # Who works as the superuser gets time to finish, but cannot hold a restart up for ever.
-        deadline = time.monotonic() + _DRAIN_SECONDS
-        while self._leases and time.monotonic() < deadline:
-            await asyncio.sleep(0.005)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._unleased.wait(), _DRAIN_SECONDS)
 
     def _stop_later(self) -> None:
         if self._linger is not None:

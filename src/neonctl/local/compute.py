@@ -133,6 +133,11 @@ class Compute:
             await self._disconnect()
             await self.branch.deactivate(self.endpoint_id)
 
+    async def mend(self) -> None:
+        """After a crash: cut what hangs on the dead server, above all the pooler, whose clients would wait."""
+        if self.branch.has_crashed(self.endpoint_id):
+            await self.suspend()
+
     async def restart(self) -> None:
         """Cut all connections, stop and start with the configuration that holds now."""
         async with self._lock:

@@ -187,7 +187,7 @@ async def run(layout: Layout) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     faults, journal, key = Faults(layout.faults), Journal(), _key(layout)
-    aws_store = AwsStore(layout.aws_database, layout.aws_seal)
+    aws_store = AwsStore(layout.aws_accounts, layout.aws_seal)
     aws_app = make_aws_app(aws_store, account_id=AWS_ACCOUNT_ID, region=AWS_REGION, faults=AwsFaults(faults, journal))
     try:
         async with _parts(layout, faults) as parts:

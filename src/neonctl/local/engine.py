@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import resource
 import ssl
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
@@ -19,24 +18,24 @@ import psycopg
 from neonctl.errors import UsageError
 from neonctl.local.branch import Branch
 from neonctl.local.clusters.binaries import PoolerInfo, find_pooler, find_postgres
-from neonctl.local.clusters.clone import copy_running, copy_stopped
-from neonctl.local.clusters.cluster import Cluster, Tools
+from neonctl.local.clusters.cluster import Tools
 from neonctl.local.clusters.config import ClusterSettings
-from neonctl.local.clusters.files import remove_tree, sync_folder
 from neonctl.local.clusters.identity import Identity, choose_identity
 from neonctl.local.clusters.orphans import stop_orphans
 from neonctl.local.clusters.programs import runnable_by
-from neonctl.local.clusters.schema_copy import copy_schema
 from neonctl.local.clusters.template import make_template, superuser_password
 from neonctl.local.compute import Compute
 from neonctl.local.front.authority import Authority
 from neonctl.local.front.guard import Sighting
 from neonctl.local.front.pooler import Pooler
-from neonctl.local.home import Home
+from neonctl.local.home import Home, raise_file_limit
 from neonctl.local.registry import ComputeConfig, Endpoint, Ports, Registry
+from neonctl.local.shelf import Shelf
 from neonctl.secret import Secret
 
 __all__ = ["ComputeConfig", "Engine", "PoolerInfo", "Ports", "SeenPassword"]
+
+_WATCH_SECONDS = 0.1  # how long a crash may go unnoticed
 
 
 @dataclass(frozen=True)
@@ -70,9 +69,10 @@ class Engine:
         self._branches: dict[str, Branch] = {}
         self._computes: dict[str, Compute] = {}
         self._locks: dict[str, asyncio.Lock] = {}
-        self._trash: set[asyncio.Task[None]] = set()
         self._pooler = PoolerInfo(None, None)
         self._tools: Tools | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._shelf: Shelf | None = None
         self._context: ssl.SSLContext | None = None
 
     @property
@@ -99,7 +99,7 @@ class Engine:
             raise
 
     async def _open(self) -> None:
-        _raise_file_limit()
+        raise_file_limit()
         await asyncio.to_thread(stop_orphans, self._home.root)
         identity = self._identity or await asyncio.to_thread(choose_identity)
         owner = os.geteuid() if identity.user is None else identity.user
@@ -117,18 +117,23 @@ class Engine:
             socket_folder=self._home.socket_folder("template"),
             log=self._home.log("template"),
         )
+        self._shelf = Shelf(self._home, self._tools)
         endpoints = self._registry.load()
         for endpoint_id, endpoint in endpoints.items():
             if self._home.branch(endpoint.branch_id).exists():
                 await self._listen(endpoint_id, endpoint)
             else:
                 self._registry.remove(endpoint_id)
+        self._watch = asyncio.get_running_loop().create_task(self._watch_computes())
 
     async def close(self) -> None:
         """Stop listeners, poolers and clusters; no process is left. Can be called at any time, and again."""
+        if self._watch is not None:
+            self._watch.cancel()
         await asyncio.gather(*(compute.close() for compute in self._computes.values()))
         await asyncio.gather(*(branch.close() for branch in self._branches.values()))
-        await asyncio.gather(*self._trash, return_exceptions=True)
+        if self._shelf is not None:
+            await self._shelf.close()
         self._computes.clear()
         self._branches.clear()
         self._home.remove_sockets()
@@ -146,9 +151,9 @@ class Engine:
             if target.exists():
                 return
             if parent is None:
-                await copy_stopped(self._ready, self._home.template, target)
+                await self._ready.add_empty(branch_id)
             else:
-                await self._copy(parent, target)
+                await self._ready.add_copy(branch_id, self._branch(parent))
 
     async def create_schema_only_branch(self, branch_id: str, *, source: str) -> None:
         """Make a branch with all that ``source`` has but rows: roles with passwords, schemas, owners, grants."""
@@ -156,37 +161,18 @@ class Engine:
         async with self._locked(branch_id):
             if target.exists():
                 return
-            making = target.with_name(f"{branch_id}.schema.part")
-            await copy_stopped(self._ready, self._home.template, making)
-            cluster = self._cluster(making, making.name)
-            async with self._branch(source).lease() as origin:
-                await cluster.start(replace(origin.settings, replication_workers=False))
-                try:
-                    await copy_schema(self._ready, origin, cluster)
-                finally:
-                    await cluster.stop()
-            making.rename(target)
-            sync_folder(target.parent)
+            await self._ready.add_schema(branch_id, self._branch(source))
 
     async def reset_branch(self, branch_id: str, *, source: str) -> None:
         """Replace a branch's contents by those of ``source``; its endpoints and ports stay.
 
         Connections are cut; computes that were active run again afterwards.
         """
-        current, new = self._home.branch(branch_id), self._home.branch(f"{branch_id}.new")
         async with self._locked(branch_id):
-            await self._copy(source, new)
-            async with self._branch(branch_id).stopped():
-                trash = current.with_name(f"{branch_id}.trash")
-                remove_tree(trash)
-                current.rename(trash)
-                new.rename(current)
-                sync_folder(current.parent)
-            self._discard(trash)
+            await self._ready.replace(branch_id, self._branch(branch_id), self._branch(source))
 
     async def delete_branch(self, branch_id: str) -> None:
         """Delete a branch and its endpoints; nothing to do when there is none."""
-        target = self._home.branch(branch_id)
         async with self._locked(branch_id):
             for endpoint_id, compute in tuple(self._computes.items()):
                 if compute.branch is self._branches.get(branch_id):
@@ -194,12 +180,7 @@ class Engine:
             branch = self._branches.pop(branch_id, None)
             if branch is not None:
                 await branch.close()
-            if target.exists():
-                trash = target.with_name(f"{branch_id}.trash")
-                remove_tree(trash)
-                target.rename(trash)
-                sync_folder(target.parent)
-                self._discard(trash)
+            self._ready.remove(branch_id)
 
     # Endpoints
 
@@ -272,35 +253,26 @@ class Engine:
     # Within
 
     @property
-    def _ready(self) -> Tools:
-        if self._tools is None:
+    def _ready(self) -> Shelf:
+        if self._shelf is None:
             raise RuntimeError("the engine is not open")
-        return self._tools
+        return self._shelf
+
+    async def _watch_computes(self) -> None:
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            for compute in tuple(self._computes.values()):
+                await compute.mend()
 
     def _locked(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
 
-    async def _copy(self, source: str, target: Path) -> None:
-        async with self._branch(source).lease() as cluster:
-            remove_tree(target)
-            await copy_running(
-                self._ready,
-                cluster,
-                target,
-                socket_folder=self._home.socket_folder(target.name),
-                log=self._home.log(target.name),
-            )
-
-    def _cluster(self, data: Path, name: str) -> Cluster:
-        return Cluster(self._ready, data, self._home.socket_folder(name), self._home.log(name))
-
     def _branch(self, branch_id: str) -> Branch:
         branch = self._branches.get(branch_id)
         if branch is None:
-            data = self._home.branch(branch_id)
-            if not data.exists():
+            if not self._home.branch(branch_id).exists():
                 raise UsageError("LOCAL_BRANCH_UNKNOWN", f"the local platform has no branch {branch_id}")
-            branch = Branch(self._cluster(data, branch_id), lambda: self._settings(branch_id))
+            branch = Branch(self._ready.cluster(branch_id), lambda: self._settings(branch_id))
             self._branches[branch_id] = branch
         return branch
 
@@ -339,26 +311,12 @@ class Engine:
         await compute.listen()
 
     def _new_pooler(self, endpoint_id: str) -> Pooler | None:
-        if self._pooler.program is None:
+        if self._pooler.program is None or self._tools is None:
             return None
         return Pooler(
             self._pooler,
-            self._ready.identity,
-            self._ready.superuser_password,
+            self._tools.identity,
+            self._tools.superuser_password,
             self._home.poolers / endpoint_id,
             self._home.socket_folder(f"pooler of {endpoint_id}"),
         )
-
-    def _discard(self, folder: Path) -> None:
-        task = asyncio.get_running_loop().create_task(asyncio.to_thread(remove_tree, folder))
-        self._trash.add(task)
-        task.add_done_callback(self._trash.discard)
-
-
-def _raise_file_limit() -> None:
-    # Each client costs two descriptors here, and PgBouncer inherits the limit.
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = min(hard, 65_536) if hard != resource.RLIM_INFINITY else 65_536
-    if soft < wanted:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

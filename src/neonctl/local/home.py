@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import re
+import resource
 import shutil
 import tempfile
 from pathlib import Path
@@ -125,3 +126,13 @@ def _finish_swap(new: Path) -> None:
         remove_tree(new)
     else:
         new.rename(old)
+
+
+def raise_file_limit() -> None:
+    """Let this process and its children open as many files as the system lets them."""
+    # Each client costs two descriptors here, and PgBouncer inherits the limit.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, 65_536) if hard != resource.RLIM_INFINITY else 65_536
+    if soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -185,8 +185,9 @@ def reset(data_dir: Path) -> None:
     """Stop the platform and delete all it kept. Files that aren't the platform's own stay."""
     layout = Layout(data_dir.resolve())
     stop(data_dir)
-    if layout.engine.exists():
-        shutil.rmtree(layout.engine)
+    for folder in layout.folders():
+        if folder.exists():
+            shutil.rmtree(folder)
     for path in layout.files():
         path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):

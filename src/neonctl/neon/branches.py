@@ -9,7 +9,7 @@ from neonctl.errors import NeonctlError, ServiceError
 from neonctl.neon import responses
 from neonctl.neon.changes import Calls, Change
 from neonctl.neon.failures import Doing
-from neonctl.neon.responses import Compute, items, reading, rfc3339
+from neonctl.neon.responses import USABLE, Compute, items, reading, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,6 +50,22 @@ class BranchCalls(Calls):
         body = self._transport.get(f"/projects/{project_id}/branches/{branch_id}", doing)
         with reading(doing):
             return responses.branch(body["branch"], body.get("annotation"))
+
+    def settle(self, project_id: str) -> bool:
+        """Wait for work that somebody began and did not wait for: a killed run, or another one beside this.
+
+        True: there was some, so what was read before is stale. Neon's list of operations lags behind (facts.md 6):
+        the states of branches tell more. Raises ServiceError.
+        """
+        doing = Doing(f"project `{project_id}`", "read")
+        if not self._operations.busy(project_id, doing):
+            return False
+        self._operations.settle(project_id, doing)
+        return True
+
+    def wait_for_branch(self, project_id: str, branch_id: str) -> BranchSnapshot:
+        """Wait until a branch takes queries. Raises ServiceError."""
+        return self._ready(project_id, branch_id, Doing(f"branch `{branch_id}`", "read"))
 
     def create_branch(
         self,
@@ -185,7 +201,7 @@ class BranchCalls(Calls):
         pauses = self._operations.pauses(doing, "the branch to be ready")
         while True:
             branch = self.get_branch(project_id, branch_id)
-            if branch.state in ("ready", "archived"):
+            if branch.state in USABLE:
                 return branch
             next(pauses)
 

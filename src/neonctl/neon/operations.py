@@ -51,6 +51,10 @@ class Operations:
             if quiet:
                 self._transport.sleep(_QUIET_PAUSE)
 
+    def busy(self, project_id: str, doing: Doing) -> bool:
+        """Whether Neon lists work of the project that has not ended."""
+        return bool(self._running(project_id, doing))
+
     def _running(self, project_id: str, doing: Doing) -> list[Body]:
         body = self._transport.get(f"/projects/{project_id}/operations", doing, {"limit": 100})
         with reading(doing):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neonctl.errors import ServiceError
+from neonctl.errors import RetryableError, ServiceError
 from neonctl.neon import failures, responses
 from neonctl.neon.account import AccountCalls
 from neonctl.neon.changes import Change
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from neonctl.plan.observed import ProjectSnapshot
 
 _PAGE = 400  # the most that Neon gives at once
+_RIVAL_LOOKS = 20  # about half a minute
 
 
 class ProjectCalls(AccountCalls):
@@ -29,10 +30,7 @@ class ProjectCalls(AccountCalls):
         Raises ServiceError, also when Neon could look into a part of the projects only.
         """
         doing = Doing(f"projects named `{name}`", "listed")
-        found: dict[str, Body] = {}
-        for page in self._project_pages(name, doing):
-            with reading(doing):
-                found |= {item["id"]: item for item in items(page, "projects") if item["name"] == name}
+        found = self._named(name, doing)
         return tuple(self._whole(found[project_id], doing) for project_id in sorted(found))
 
     def get_project(self, project_id: str) -> ProjectSnapshot:
@@ -115,6 +113,13 @@ class ProjectCalls(AccountCalls):
 
     # --- listing --------------------------------------------------------------------------------------------
 
+    def _named(self, name: str, doing: Doing) -> dict[str, Body]:
+        found: dict[str, Body] = {}
+        for page in self._project_pages(name, doing):
+            with reading(doing):
+                found |= {item["id"]: item for item in items(page, "projects") if item["name"] == name}
+        return found
+
     def _project_pages(self, name: str, doing: Doing) -> Iterator[Body]:
         params: dict[str, str | int | bool] = {"limit": _PAGE, "search": name}
         if org_id := self.organization():
@@ -172,9 +177,41 @@ class ProjectCalls(AccountCalls):
         with reading(doing):
             project = responses.project((created or {})["project"])
         self._operations.finish(project.id, created, doing)
-        if not alone:  # an earlier try, given up as lost, may have arrived after all
+        if alone:
+            self._settle_race(project.id, name, doing)
+        else:  # an earlier try, given up as lost, may have arrived after all
             self._the_only(self.find_projects(name), doing)
         return project
+
+    def _settle_race(self, project_id: str, name: str, doing: Doing) -> None:
+        """Of runs that made a project of one name at the same time, all but the earliest take theirs back.
+
+        Neon allows several of one name (facts.md 2), so nothing else keeps two runs from making two banks. What is
+        deleted was made by this very call, and nobody else has been told of it.
+        """
+        pauses = self._operations.pauses(doing, "another run to take its project of that name back")
+        for _ in range(_RIVAL_LOOKS):
+            found = self._named(name, doing)
+            if found.keys() <= {project_id}:
+                return
+            with reading(doing):
+                first = min(found, key=lambda each: (found[each]["created_at"], each))
+            if first != project_id:
+                break
+            next(pauses)
+        else:
+            self._the_only(self.find_projects(name), doing)
+            return
+        taken_back = Doing(f"project `{name}` ({project_id})", "taken back")
+        self._delete(
+            project_id, taken_back, f"/projects/{project_id}", lambda: project_id not in self._named(name, doing)
+        )
+        raise RetryableError(
+            "NEON_PROJECT_RACE",
+            f"{doing}: another run made it at the same moment ({first}); this run's own was taken back",
+            hint="run the same command again",
+            details={"project_id": first},
+        )
 
     def _appeared(self, name: str, doing: Doing, pauses: Iterator[None]) -> ProjectSnapshot | None:
         """Look for what a lost answer may have made; several times, for it may still be on its way."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from neonctl.neon.failures import Doing
     from neonctl.neon.transport import Body
 
+USABLE = ("ready", "archived")  # states of a branch that takes queries; an archived one does so slowly
+
 
 @dataclass(frozen=True)
 class Account:

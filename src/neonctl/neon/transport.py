@@ -41,7 +41,8 @@ class Patience:
 
     busy: float = 300.0  # 423, 429, a branch that is not ready yet
     failing: float = 60.0  # 5xx
-    silent: float = 20.0  # no answer at all
+    silent: float = 20.0  # no answer at all, from an API that has answered before
+    first: float = 3.0  # no answer at all, ever: a wrong address or no network, which waiting does not cure
     operations: float = 600.0  # accepted work to finish
 
 
@@ -82,6 +83,7 @@ class Transport:
         self._key = _checked_key(api_key)
         self._http = http or _http_client(self.host)
         self._on_wait = on_wait
+        self._heard = False
         self._now = now
         self.patience = patience or Patience()
         self.clock = clock
@@ -153,6 +155,7 @@ class Transport:
         except httpx.RequestError as error:
             trouble = self._no_answer(method, doing, error)
         else:
+            self._heard = True
             return self._judged(method, doing, response)
         raise trouble
 
@@ -166,7 +169,7 @@ class Transport:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             return failure  # a certificate does not get better by asking again
         if method == "GET" or isinstance(error, _NOT_SENT):
-            return _AgainError(failure, self.patience.silent)
+            return _AgainError(failure, self.patience.silent if self._heard else self.patience.first)
         return LostAnswerError(failure)
 
     def _judged(self, method: str, doing: Doing, response: httpx.Response) -> Body | None:

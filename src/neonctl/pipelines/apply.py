@@ -12,6 +12,7 @@ from neonctl.plan.changes import AnyChange, RunMigrations, Stage
 from neonctl.plan.diff import diff
 from neonctl.provision.apply import Audit, Provisioner
 from neonctl.provision.observe import observe
+from neonctl.provision.turns import own_turn
 
 if TYPE_CHECKING:
     from neonctl.pipelines.configuration import Configuration
@@ -48,8 +49,25 @@ def apply_plan(
     provisioner = Provisioner(desired, services, progress=progress, audit=audit)
     if not plan.work:
         return Applied(plan, {}, observed)
-    provisioner.provision(plan, observed)
-    ran = _migrate(plan, configuration, services, progress, audit)
+    world = provisioner.build(plan, observed)
+    inside = dict.fromkeys(change.environment for change in plan.work if change.stage > Stage.API)
+    with own_turn(list(inside), world, services):
+        provisioner.fill(plan, world)
+        ran = _migrate(plan, configuration, services, progress, audit)
+        return _finished(plan, observed, ran, provisioner, configuration, services, selection)
+
+
+def _finished(
+    plan: Plan,
+    observed: Observed,
+    ran: dict[str, dict[str, tuple[str, ...]]],
+    provisioner: Provisioner,
+    configuration: Configuration,
+    services: Services,
+    selection: Sequence[str] | None,
+) -> Applied:
+    """Finish what needs tables, and look again."""
+    desired = configuration.desired
     if any(change.stage is Stage.FINISH for change in plan.work) and not ran:
         provisioner.finish(_only_finish(plan), observed)
     now = observe(desired, services, selection=selection)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from neonctl.desired.load import load
 from neonctl.desired.model import Desired, MigrationRef
+from neonctl.errors import UsageError
 from neonctl.migrations.files import MigrationFile, read_migrations
 
 
@@ -22,6 +23,12 @@ class Configuration:
 def read_configuration(config_dir: Path, db_dir: Path) -> Configuration:
     """Read ``config/`` and ``db/``. Raises ``ConfigError`` or another ``UsageError`` with every problem at once."""
     desired = load(config_dir)
+    if not db_dir.is_dir():  # else every migration would look as if it had never been
+        raise UsageError(
+            "DB_FOLDER_MISSING",
+            f"there is no folder {db_dir} with the migrations",
+            hint="run neonctl in the project's folder, or name the right one with --db DIR",
+        )
     migrations: dict[str, tuple[MigrationFile, ...]] = {}
     privileges: dict[str, tuple[str, ...]] = {}
     for database, spec in desired.platform.databases.items():

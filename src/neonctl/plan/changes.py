@@ -70,6 +70,11 @@ class Change:
         return self.label.format(self=self)
 
     @property
+    def goes_with(self) -> str:
+        """For a deletion: whose deletion it is part of, and which name therefore allows it."""
+        return self.name
+
+    @property
     def address(self) -> str:
         """Where it is: ``prod/bank_core/bank_core_app_user``; the project's own name for the project."""
         return f"{self.environment}/{self.name}" if self.environment else self.name
@@ -307,6 +312,18 @@ class RevokeMembership(Change, kind="membership", stage=Stage.ROLE, label="{self
 
 
 @dataclass(frozen=True, kw_only=True)
+class DropRole(Change, kind="role", stage=Stage.ROLE, label="{self.database}/{self.role}", verb="delete"):
+    """Drop a role of a database that is ``state: absent``."""
+
+    database: str
+    role: str
+
+    @property
+    def goes_with(self) -> str:
+        return self.database
+
+
+@dataclass(frozen=True, kw_only=True)
 class CreateSchema(Change, kind="schema", stage=Stage.SCHEMA, label="{self.database}/{self.schema}", verb="create"):
     """Make a schema, owned by the migration role."""
 
@@ -427,6 +444,18 @@ class UpdateSecretMetadata(SettingsChange, kind="secret-metadata", stage=Stage.C
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeleteSecret(Change, kind="secret", stage=Stage.CREDENTIAL, label="{self.secret}", verb="delete"):
+    """Schedule the secret of a role for deletion whose database or environment is ``state: absent``."""
+
+    secret: str
+    parent: str  # the branch or database that it goes with
+
+    @property
+    def goes_with(self) -> str:
+        return self.parent
+
+
+@dataclass(frozen=True, kw_only=True)
 class PutParameter(Change, kind="parameter", stage=Stage.PARAMETER):
     """Write an SSM parameter. ``value`` None: known only after apply."""
 
@@ -449,6 +478,18 @@ class PutParameter(Change, kind="parameter", stage=Stage.PARAMETER):
     @property
     def after(self) -> Details:
         return {"value": "(known after apply)" if self.value is None else self.value}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteParameter(Change, kind="parameter", stage=Stage.PARAMETER, label="{self.parameter}", verb="delete"):
+    """Delete an SSM parameter of a database or environment that is ``state: absent``."""
+
+    parameter: str
+    parent: str
+
+    @property
+    def goes_with(self) -> str:
+        return self.parent
 
 
 # --- migrations and what needs tables -----------------------------------------------------------------------
@@ -513,6 +554,9 @@ AnyChange = (
     | CreateDatabase
     | RebuildDatabase
     | DropDatabase
+    | DropRole
+    | DeleteSecret
+    | DeleteParameter
     | CreateRole
     | UpdateRole
     | GrantMembership

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from neonctl.desired.model import Desired, EnvironmentSpec, role_name, secret_name
-from neonctl.plan.changes import AnyChange, PutParameter, Report, StoreSecret, UpdateSecretMetadata
+from neonctl.plan.changes import (
+    AnyChange,
+    DeleteParameter,
+    DeleteSecret,
+    DropRole,
+    PutParameter,
+    Report,
+    StoreSecret,
+    UpdateSecretMetadata,
+)
 from neonctl.plan.credentials import credential_work, metadata_differences
 from neonctl.plan.diff_database import database_changes, role_changes
 from neonctl.plan.diff_project import api_changes, branch_changes, production, project_changes
@@ -30,6 +39,7 @@ def diff(desired: Desired, observed: Observed, *, selection: Sequence[str] | Non
         snapshot = observed.environments.get(name, EnvironmentSnapshot())
         changes.extend(branch_changes(name, spec, snapshot, desired, observed))
         changes.extend(api_changes(name, spec, snapshot, desired, observed))
+        changes.extend(removals(name, spec, snapshot, desired))
         if spec.state == "present":
             changes.extend(_inside(name, spec, snapshot, desired))
             changes.extend(credential_changes(name, spec, snapshot, desired))
@@ -119,7 +129,7 @@ def credential_changes(
                     work=work,
                     reason=_CREDENTIAL_REASON[work],
                 )
-            elif found is not None:
+            if found is not None and not found.deleted:  # a deleted one is made anew, with key and tags
                 fields = metadata_differences(found, kms_key_id=spec.aws.kms_key_id, tags=spec.aws.tags)
                 if fields:
                     yield UpdateSecretMetadata(
@@ -158,12 +168,35 @@ def table_parameters(spec: EnvironmentSpec, snapshot: EnvironmentSnapshot, desir
     found: dict[str, str] = {}
     for database, wanted in desired.platform.databases.items():
         inside = snapshot.cluster.databases.get(database) if snapshot.cluster else None
-        for path, value in wanted.parameters.items():
+        for path, value in wanted.parameters.items() if wanted.state == "present" else ():
             schema, dot, _ = value.partition(".")
             names_table = bool(dot) and schema in wanted.schemas
             if not names_table or (inside is not None and value in inside.tables):
                 found[f"/bank/{spec.stage}/{path}"] = value
     return found
+
+
+def removals(name: str, spec: EnvironmentSpec, snapshot: EnvironmentSnapshot, desired: Desired) -> Iterator[AnyChange]:
+    """What goes with a branch or a database that is ``state: absent``."""
+    gone = spec.state == "absent"
+    own = [f"/bank/{spec.stage}/neon/{each}" for each in ("project-id", "branch-id", "direct-host", "pooled-host")]
+    for parameter in own if gone else ():
+        if parameter in snapshot.parameters:
+            yield DeleteParameter(environment=name, parameter=parameter, parent=spec.branch.name)
+    roles = (snapshot.cluster or ClusterSnapshot()).roles
+    for database, wanted in desired.platform.databases.items():
+        if not gone and wanted.state == "present":
+            continue
+        parent = spec.branch.name if gone else database
+        for kind in wanted.roles:
+            found = snapshot.secrets.get(secret_name(spec.stage, database, kind))
+            if found is not None and not found.deleted:
+                yield DeleteSecret(environment=name, secret=found.name, parent=parent)
+            if not gone and role_name(database, kind) in roles:
+                yield DropRole(environment=name, database=database, role=role_name(database, kind))
+        for path in wanted.parameters:
+            if f"/bank/{spec.stage}/{path}" in snapshot.parameters:
+                yield DeleteParameter(environment=name, parameter=f"/bank/{spec.stage}/{path}", parent=parent)
 
 
 def _unmanaged(desired: Desired, observed: Observed) -> Iterator[AnyChange]:

@@ -9,19 +9,22 @@ from neonctl.plan.plan import Plan
 
 
 def check_deletions(plan: Plan, allowed: Collection[str]) -> None:
-    """Refuse a deletion whose name (``dev``, or its whole address) was not given with ``--allow-delete``."""
+    """Refuse a deletion that was not allowed by name: ``dev`` or ``dev/bank_old``, its own or what it goes with.
+
+    A branch takes its secrets and parameters along, a database its roles, secrets and parameters.
+    """
     refused = [
         change
         for change in plan.changes
-        if change.action == "delete" and change.name not in allowed and change.address not in allowed
+        if change.action == "delete"
+        and not {change.goes_with, f"{change.environment}/{change.goes_with}", change.address} & set(allowed)
     ]
     if refused:
-        names = ", ".join(change.address for change in refused)
-        flags = " ".join(f"--allow-delete {change.name}" for change in refused)
+        parents = list(dict.fromkeys(change.goes_with for change in refused))
         raise UnsafePlanError(
             "DELETION_NOT_ALLOWED",
-            f"the plan would delete {names}",
-            hint=f"if that is meant, add {flags}",
+            f"the plan would delete {', '.join(parents)} ({len(refused)} deletions)",
+            hint=f"if that is meant, add {' '.join(f'--allow-delete {name}' for name in parents)}",
             details={"deletions": [change.address for change in refused]},
         )
 

@@ -45,11 +45,12 @@ def connect(
     application_name: str,
     autocommit: bool = True,
     budget_s: float = 30,
-    retry_auth: bool = False,
+    fresh: bool = False,
 ) -> psycopg.Connection[TupleRow]:
     """A connection, made within ``budget_s`` seconds: a cold compute is waited for.
 
-    ``retry_auth``: a wrong password is tried again too, for one that was set a moment ago (facts.md 6). Raises
+    ``fresh``: password or database were made a moment ago, so that "wrong" and "missing" may only mean "not yet"
+    (facts.md 6), and are tried again too. Raises
     ``ServiceError`` POSTGRES_UNREACHABLE, POSTGRES_AUTH_FAILED, POSTGRES_TLS_FAILED or POSTGRES_REFUSED,
     ``RetryableError`` POSTGRES_BUSY.
     """
@@ -59,7 +60,7 @@ def connect(
         made = _attempt(login, application_name, autocommit, deadline - time.monotonic())
         if isinstance(made, psycopg.Connection):
             return made
-        if not worth_waiting(made, retry_auth=retry_auth) or time.monotonic() + pause_s >= deadline:
+        if not worth_waiting(made, fresh=fresh) or time.monotonic() + pause_s >= deadline:
             raise made
         time.sleep(pause_s)
         pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)

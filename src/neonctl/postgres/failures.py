@@ -19,6 +19,7 @@ from neonctl.errors import RetryableError, ServiceError
 _LOCKED = {"55P03", "40P01", "40001"}
 _BUSY = {"53300", "57P03"}
 _BROKEN = {"57P01", "57P02"}
+_NO_DATABASE = "3D000"
 _AUTH = {"28P01", "28000"}
 _CONTROL_PLANE_BUSY = re.compile(r"HTTP code (423|429|5\d\d) from control plane")
 
@@ -29,9 +30,9 @@ _AUTH_TEXT = re.compile(
     r"(password|SASL) authentication failed|no password supplied|role \".*\" does not exist"
     r"|is not permitted to log in|no pg_hba\.conf entry|bouncer config error"
 )
+_MISSING_TEXT = re.compile(r"database \".*\" does not exist|no such database")
 _REFUSED_TEXT = re.compile(
-    r"database \".*\" does not exist|no such database|permission denied (for database|to start WAL sender)"
-    r"|endpoint .*disabled|exceeded the .* quota"
+    r"permission denied (for database|to start WAL sender)|endpoint .*disabled|exceeded the .* quota"
 )
 _BUSY_TEXT = re.compile(r"too many clients|remaining connection slots|too many connections for")
 _FATAL = re.compile(r"(?:FATAL|ERROR):\s+(.*)")
@@ -67,6 +68,8 @@ def connect_failure(error: psycopg.Error, doing: str) -> ServiceError | Retryabl
         return RetryableError("POSTGRES_BUSY", f"{doing}: {said}", hint=_AGAIN)
     if _AUTH_TEXT.search(said):
         return ServiceError("POSTGRES_AUTH_FAILED", f"{doing}: {said}", hint=_LOGIN)
+    if _MISSING_TEXT.search(said):
+        return ServiceError("POSTGRES_REFUSED", f"{doing}: {said}", details={"sqlstate": _NO_DATABASE})
     if _REFUSED_TEXT.search(said):
         return ServiceError("POSTGRES_REFUSED", f"{doing}: {said}")
     if _TLS.search(said):
@@ -78,11 +81,12 @@ def connect_failure(error: psycopg.Error, doing: str) -> ServiceError | Retryabl
     return ServiceError("POSTGRES_UNREACHABLE", f"{doing}: {said}", hint=_AGAIN)
 
 
-def worth_waiting(failure: ServiceError | RetryableError, *, retry_auth: bool) -> bool:
-    """Whether the same connection may succeed in a moment: a cold start, or a password set a moment ago."""
-    return failure.code in ("POSTGRES_UNREACHABLE", "POSTGRES_BUSY") or (
-        retry_auth and failure.code == "POSTGRES_AUTH_FAILED"
-    )
+def worth_waiting(failure: ServiceError | RetryableError, *, fresh: bool) -> bool:
+    """Whether the same connection may succeed in a moment: a cold start, or what was made a moment ago."""
+    if failure.code in ("POSTGRES_UNREACHABLE", "POSTGRES_BUSY"):
+        return True
+    missing = failure.details.get("sqlstate") == _NO_DATABASE
+    return fresh and (missing or failure.code == "POSTGRES_AUTH_FAILED")
 
 
 _AGAIN = "run the same command again"

@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from neonctl.plan.changes import AnyChange, PutParameter, Stage, StoreSecret, UpdateSecretMetadata
+from neonctl.plan.changes import (
+    AnyChange,
+    DeleteParameter,
+    DeleteSecret,
+    PutParameter,
+    Stage,
+    StoreSecret,
+    UpdateSecretMetadata,
+)
 from neonctl.provision.credentials import prepare_credentials, store_credentials
 from neonctl.provision.databases import apply_publications, apply_roles, apply_structure
 from neonctl.provision.infrastructure import apply_infrastructure
@@ -32,8 +40,8 @@ class Provisioner:
         self._progress = progress
         self._audit = audit
 
-    def provision(self, plan: Plan, observed: Observed) -> None:
-        """Everything up to the migrations: first Neon's API in sequence, then all environments side by side.
+    def build(self, plan: Plan, observed: Observed) -> World:
+        """What Neon's API makes, in sequence. Returns where everything is.
 
         SQL waits for all of Neon's work: Neon refuses statements on roles while an operation runs (facts.md 5).
         """
@@ -41,6 +49,10 @@ class Provisioner:
         owner = self._desired.platform.project.owner_role
         for change in self._infrastructure(plan.work):
             self._step(change, lambda each: apply_infrastructure(each, world, self._services, owner_role=owner))
+        return world
+
+    def fill(self, plan: Plan, world: World) -> None:
+        """What is inside, up to the migrations: all environments side by side."""
         inside = [change for change in plan.work if Stage.ROLE <= change.stage <= Stage.PARAMETER]
         for_each(
             lambda environment: self._environment(environment, _of(environment, inside), world),
@@ -89,6 +101,9 @@ class Provisioner:
             self._bind(environment, database, mine, world) for database, mine in by_database.items() if database
         ]
         tasks += [self._bind_parameter(change, world) for change in changes if isinstance(change, PutParameter)]
+        tasks += [
+            self._bind_removal(change) for change in changes if isinstance(change, DeleteSecret | DeleteParameter)
+        ]
         run_all(tasks)
 
     def _bind(self, environment: str, database: str, changes: list[AnyChange], world: World) -> Callable[[], None]:
@@ -96,6 +111,19 @@ class Provisioner:
 
     def _bind_parameter(self, change: PutParameter, world: World) -> Callable[[], None]:
         return lambda: self._step(change, lambda each: self._put_parameter(each, world))
+
+    def _bind_removal(self, change: DeleteSecret | DeleteParameter) -> Callable[[], None]:
+        return lambda: self._step(change, self._remove)
+
+    def _remove(self, change: AnyChange) -> None:
+        aws = self._desired.environments[change.environment].aws
+        match change:
+            case DeleteSecret():
+                self._services.aws(aws).secrets().delete(change.secret, recovery_days=aws.recovery_window_days)
+            case DeleteParameter():
+                self._services.aws(aws).parameters().delete([change.parameter])
+            case _:
+                pass
 
     def _database(self, environment: str, database: str, changes: Sequence[AnyChange], world: World) -> None:
         """Its structure, and beside that the secrets at AWS; then the passwords, which need both."""

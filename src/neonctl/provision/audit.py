@@ -26,6 +26,10 @@ class AuditLog:
         self._trace_id = trace_id
         self._lock = threading.Lock()
 
+    def open(self) -> None:
+        """Prove that records can be written, before anything is done that needs one."""
+        self._write("")
+
     def change(self, change: AnyChange, outcome: str) -> None:
         """Record one change of a plan with its outcome, ``done`` or ``failed``."""
         self.record(f"{change.kind}.{change.action}", change.address, change.environment, outcome)

@@ -77,7 +77,7 @@ def _prepare(
         version, credential = secrets.read(change.secret, version_id=found.pending_version)
         if credential == _credential(change, addresses, credential.password, services):
             return Target(change, aws, addresses, version, credential, current=False)
-    elif change.work not in {"replace", "create"}:
+    elif change.work != "replace":
         version, credential = secrets.read(change.secret)
         if credential == _credential(change, addresses, credential.password, services):
             return Target(change, aws, addresses, version, credential, current=True)
@@ -119,7 +119,7 @@ def log_in(credential: Credential, addresses: Addresses, services: Services, *, 
     """
     address = addresses.pooled if pooled else addresses.direct
     with services.login(
-        address, credential.dbname, credential.username, credential.password, pooled=pooled, retry_auth=True
+        address, credential.dbname, credential.username, credential.password, pooled=pooled, fresh=True
     ) as connection:
         row = connection.execute("select current_user, current_database()").fetchone()
     if row != (credential.username, credential.dbname):

@@ -10,6 +10,7 @@ from neonctl.plan.changes import (
     ClaimDatabase,
     CreateRole,
     CreateSchema,
+    DropRole,
     GrantMembership,
     GrantPrivileges,
     RevokeMembership,
@@ -21,7 +22,7 @@ from neonctl.plan.changes import (
 from neonctl.plan.observed import Grant
 from neonctl.postgres.grants import change_grants
 from neonctl.postgres.publications import ensure_publication
-from neonctl.postgres.roles import create_roles, grant_membership, revoke_membership
+from neonctl.postgres.roles import create_roles, drop_role, grant_membership, revoke_membership
 from neonctl.postgres.schemas import create_schema, mark_database, set_schema_owner
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def apply_roles(connection: psycopg.Connection[TupleRow], changes: Sequence[AnyC
                     grant_membership(connection, change.role, change.member)
                 case RevokeMembership():
                     revoke_membership(connection, change.role, change.member)
+                case DropRole():
+                    drop_role(connection, change.role)
                 case _:
                     pass
 

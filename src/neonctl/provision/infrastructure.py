@@ -22,7 +22,10 @@ from neonctl.plan.changes import (
     CreateRole,
     CreateSchema,
     DeleteBranch,
+    DeleteParameter,
+    DeleteSecret,
     DropDatabase,
+    DropRole,
     GrantMembership,
     GrantPrivileges,
     PutParameter,
@@ -89,6 +92,9 @@ def apply_infrastructure(change: AnyChange, world: World, services: Services, *,
             ClaimDatabase()
             | CreateRole()
             | CreateSchema()
+            | DeleteParameter()
+            | DeleteSecret()
+            | DropRole()
             | GrantMembership()
             | GrantPrivileges()
             | PutParameter()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from neonctl.desired.model import Desired, EnvironmentSpec, secret_name
 from neonctl.errors import ServiceError, UnsafePlanError
 from neonctl.neon.connection import ConnectionTarget
+from neonctl.neon.responses import USABLE
 from neonctl.plan.diff_project import first_database
 from neonctl.plan.observed import (
     Addresses,
@@ -30,6 +31,7 @@ def observe(desired: Desired, services: Services, *, selection: Sequence[str] | 
     Neon and AWS are read side by side; within Neon: project → branches and computes → databases, roles and
     addresses → the insides of every database.
     """
+    _ = services.neon  # a missing key is said before anybody else is asked anything
     names = with_sources(desired, selection)
     chosen = tuple(desired.environments) if selection is None else tuple(selection)
     neon_side, aws_side = pair(
@@ -87,9 +89,7 @@ def _observe_neon(desired: Desired, services: Services, names: Sequence[str]) ->
     project = find_project(desired, services)
     if project is None:
         return None, (), {name: EnvironmentSnapshot() for name in names}
-    branches, endpoints = pair(
-        lambda: services.neon.list_branches(project.id), lambda: services.neon.list_endpoints(project.id)
-    )
+    branches, endpoints = _settled(services, project.id)
     environments = by_key(
         lambda name: observe_environment(
             desired,
@@ -101,6 +101,26 @@ def _observe_neon(desired: Desired, services: Services, names: Sequence[str]) ->
         names,
     )
     return project, branches, environments
+
+
+def _settled(services: Services, project_id: str) -> tuple[tuple[BranchSnapshot, ...], tuple[EndpointSnapshot, ...]]:
+    """Branches and computes while nothing of the project is under way.
+
+    A run that was killed leaves work behind that Neon goes on with: until that is done, the API tells of databases
+    and roles that Postgres does not have yet.
+    """
+    while True:
+        waited, (branches, endpoints) = pair(
+            lambda: services.neon.settle(project_id),
+            lambda: pair(
+                lambda: services.neon.list_branches(project_id), lambda: services.neon.list_endpoints(project_id)
+            ),
+        )
+        unready = [branch.id for branch in branches if branch.state not in USABLE]
+        for branch_id in unready:
+            services.neon.wait_for_branch(project_id, branch_id)
+        if not waited and not unready:
+            return branches, endpoints
 
 
 def branch_named(name: str, branches: Sequence[BranchSnapshot]) -> BranchSnapshot | None:
@@ -191,6 +211,7 @@ def _observe_account(desired: Desired, services: Services, spec: EnvironmentSpec
         lambda: access.secrets().describe(secret_names(desired, spec)),
         lambda: access.parameters().read(parameter_names(desired, spec)),
     )
+    secrets = access.keys().as_wanted(secrets, spec.aws.kms_key_id)
     return EnvironmentSnapshot(account_id=caller.account_id, secrets=secrets, parameters=parameters)
 
 

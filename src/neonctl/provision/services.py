@@ -15,7 +15,8 @@ from neonctl.neon.client import NeonClient
 from neonctl.plan.observed import Address
 from neonctl.postgres.connect import Login, connect
 from neonctl.settings import Settings
-from neonctl.vault.session import AwsAccess, ServiceModels
+from neonctl.vault.credentials import Sessions
+from neonctl.vault.session import AwsAccess
 
 if TYPE_CHECKING:
     import psycopg
@@ -44,8 +45,8 @@ class Services:
         self._desired = desired
         self.application_name = f"neonctl/{__version__} {purpose}"
         self._on_wait = on_wait
+        self._aws_sessions = Sessions(settings)
         self._aws: dict[tuple[str, str, str | None], AwsAccess] = {}
-        self._models = ServiceModels()
         self._neon: NeonClient | None = None
         self._lock = threading.Lock()
 
@@ -95,16 +96,19 @@ class Services:
                 account_id=spec.account_id,
                 region=spec.region,
                 role_arn=spec.role_arn,
-                models=self._models,
+                sessions=self._aws_sessions,
             )
         return self._aws[key]
 
     def connect_as_owner(
         self, access: OwnerAccess, database: str
     ) -> AbstractContextManager[psycopg.Connection[TupleRow]]:
-        """A direct connection of the owner role to any database of its branch."""
+        """A direct connection of the owner role to any database of its branch.
+
+        Role and database are known from Neon's API, which tells of them before Postgres has them.
+        """
         target = access.direct
-        return self.login(target.address, database, target.username, target.password)
+        return self.login(target.address, database, target.username, target.password, fresh=True)
 
     def login(
         self,
@@ -115,7 +119,7 @@ class Services:
         *,
         pooled: bool = False,
         replication: bool = False,
-        retry_auth: bool = False,
+        fresh: bool = False,
     ) -> AbstractContextManager[psycopg.Connection[TupleRow]]:
         """A connection that verifies the server, closed at the end of the block."""
         login = Login(
@@ -127,7 +131,7 @@ class Services:
             pooled=pooled,
             replication=replication,
         )
-        return closing(connect(login, application_name=self.application_name, retry_auth=retry_auth))
+        return closing(connect(login, application_name=self.application_name, fresh=fresh))
 
     def close(self) -> None:
         """Close what was opened."""

@@ -15,7 +15,7 @@ from botocore.config import Config
 from moto import mock_aws
 
 from neonctl.local.aws.app import make_app
-from neonctl.local.aws.signature import Credential
+from neonctl.local.aws.keyring import Credential
 from neonctl.local.aws.store import AwsStore
 from neonctl.secret import Secret
 
@@ -109,7 +109,7 @@ def clock() -> list[float]:
 
 @pytest.fixture
 def store(tmp_path: Path, clock: list[float]) -> Iterator[AwsStore]:
-    store = AwsStore(tmp_path / "aws.sqlite3", tmp_path / "aws.key", clock=lambda: time.time() + clock[0])
+    store = AwsStore(tmp_path / "aws", tmp_path / "aws.key", clock=lambda: time.time() + clock[0])
     yield store
     store.close()
 

@@ -1,4 +1,4 @@
-"""A process that serves a store until it is killed: ``serve.py DATABASE KEY_FILE``; prints its port."""
+"""A process that serves a store until it is killed: ``serve.py FOLDER KEY_FILE``; prints its port."""
 
 from __future__ import annotations
 

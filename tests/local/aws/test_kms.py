@@ -138,6 +138,6 @@ def test_a_disabled_key_signs_nothing_and_takes_no_secret(local: Any, ours: Any,
 def test_start_up_makes_a_named_key_once(store: Any, ours: Any) -> None:
     found: set[str] = set()
     for _ in range(2):
-        store.run_sync(lambda inside: ensure_encryption_key(inside, "alias/bank-neon"))
+        store.run_sync("000000000000", lambda inside: ensure_encryption_key(inside, "alias/bank-neon"))
         found.add(ours.describe_key(KeyId="alias/bank-neon")["KeyMetadata"]["KeyId"])
     assert len(found) == 1

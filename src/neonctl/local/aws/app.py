@@ -1,8 +1,8 @@
-"""The HTTP front: which service a request is for, who may call, faults, one transaction, the answer.
+"""The HTTP front: which service a request is for, who calls, faults, one transaction, the answer.
 
-``POST /`` speaks AWS's JSON 1.1 and query protocols. ``GET /_local/events?bus=default&after=0&limit=100`` is
-our own: it lists the events that arrived on a bus (see ``events.arrived``), so that people and tests can
-look.
+``POST /`` speaks AWS's JSON 1.1 and query protocols. The credentials say which account a call is about.
+``GET /_local/events?account=000000000000&bus=default&after=0&limit=100`` is our own: it lists the events that
+arrived on a bus (see ``events.arrived``), so that people and tests can look.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from neonctl.local.aws import events, kms, parameters, secrets_manager
+from neonctl.local.aws import events, kms, parameters, secrets_manager, sts
 from neonctl.local.aws.call import Call, Params, parse
-from neonctl.local.aws.signature import Credential, authenticate
+from neonctl.local.aws.keyring import Credential, Keyring
+from neonctl.local.aws.signature import authenticate
+from neonctl.local.aws.store import ACCOUNT_ID
 from neonctl.local.aws.wire import (
     AwsError,
     injected,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from neonctl.local.aws.call import Answer, Operation
     from neonctl.local.aws.faults import FaultHook
+    from neonctl.local.aws.keyring import Caller
     from neonctl.local.aws.store import AwsStore, Transaction
 
 _LOG = logging.getLogger(__name__)
@@ -59,8 +62,12 @@ def make_app(
     faults: FaultHook | None = None,
     credential: Credential = Credential(),  # noqa: B008 (frozen)
 ) -> web.Application:
-    """An application that answers boto3 for one account in one region. The caller closes ``store``."""
-    front = _Front(store, account_id, region, faults, credential)
+    """An application that answers boto3 in one region. The caller closes ``store``.
+
+    ``credential`` is the platform's own, a user of ``account_id``; other accounts are reached by their roles.
+    """
+    keyring = Keyring(store.sealer("sts"), store.clock, credential, account_id=account_id)
+    front = _Front(store, keyring, account_id, region, faults)
     app = web.Application(client_max_size=_LARGEST_BODY)
     app.router.add_post("/", front.call)
     app.router.add_get("/_local/events", front.list_events)
@@ -70,10 +77,10 @@ def make_app(
 @dataclass(frozen=True, slots=True)
 class _Front:
     store: AwsStore
+    keyring: Keyring
     account_id: str
     region: str
     faults: FaultHook | None
-    credential: Credential
 
     async def call(self, request: web.Request) -> web.Response:
         """Any AWS call."""
@@ -85,14 +92,16 @@ class _Front:
     async def _json_call(self, request: web.Request, body: bytes) -> web.Response:
         prefix, _, operation = request.headers["X-Amz-Target"].partition(".")
         try:
-            authenticate(request, body, self.credential, region=self.region, query_protocol=False)
+            caller = authenticate(request, body, self.keyring, region=self.region, query_protocol=False)
             service, work = _operation(prefix, operation)
             params = parse(body)
-            return await self._with_faults(request, service, operation, lambda: self._answer(service, work, params))
+            return await self._with_faults(
+                request, service, operation, lambda: self._answer(service, work, params, caller)
+            )
         except AwsError as error:
             return json_failure(error)
 
-    async def _answer(self, service: str, work: Operation, params: Params) -> web.Response:
+    async def _answer(self, service: str, work: Operation, params: Params, caller: Caller) -> web.Response:
         def transaction(inside: Transaction) -> Answer:
             return work(
                 Call(
@@ -100,13 +109,13 @@ class _Front:
                     inside.db,
                     inside.sealer,
                     inside.now,
-                    account_id=self.account_id,
+                    caller=caller,
                     region=self.region,
                 )
             )
 
         try:
-            return json_answer(await self.store.run(transaction))
+            return json_answer(await self.store.run(caller.account_id, transaction))
         except AwsError:
             raise
         except Exception as error:
@@ -116,28 +125,21 @@ class _Front:
     async def _query_call(self, request: web.Request, body: bytes) -> web.Response:
         """STS, the one service with the query protocol."""
         try:
-            authenticate(request, body, self.credential, region=self.region, query_protocol=True)
-            action = parse_qs(body.decode("ascii", "replace")).get("Action", [""])[0]
-            if action == "GetCallerIdentity":
-                return await self._with_faults(request, "sts", action, self._caller_identity)
+            caller = authenticate(request, body, self.keyring, region=self.region, query_protocol=True)
+            params = {name: values[0] for name, values in parse_qs(body.decode("ascii", "replace")).items()}
+            action = params.get("Action", "")
+            work = sts.OPERATIONS.get(action)
+            if work is None:
+                offered = ", ".join(sts.OPERATIONS)
+                message = f"The embedded platform does not offer {action!r}; it offers {offered}"
+                raise AwsError("InvalidAction", message)  # noqa: TRY301 (one place turns refusals into XML)
+
+            async def answer() -> web.Response:
+                return xml_answer(action, work(params, caller, self.keyring))
+
+            return await self._with_faults(request, "sts", action, answer)
         except AwsError as error:
             return xml_failure(error)
-        return xml_failure(
-            AwsError(
-                "InvalidAction",
-                f"The embedded platform does not offer {action!r}; it offers GetCallerIdentity",
-            )
-        )
-
-    async def _caller_identity(self) -> web.Response:
-        return xml_answer(
-            "GetCallerIdentity",
-            {
-                "Arn": f"arn:aws:iam::{self.account_id}:user/local",
-                "UserId": "AIDALOCAL",
-                "Account": self.account_id,
-            },
-        )
 
     async def _with_faults(
         self, request: web.Request, service: str, operation: str, work: Callable[[], Awaitable[web.Response]]
@@ -166,9 +168,11 @@ class _Front:
             raise web.HTTPBadRequest(text="after and limit are whole numbers\n") from None
         if after < 0 or not 1 <= limit <= _MOST_EVENTS:
             raise web.HTTPBadRequest(text=f"after is 0 or more, limit 1 to {_MOST_EVENTS}\n")
-        bus = query.get("bus", "default")
+        bus, account = query.get("bus", "default"), query.get("account", self.account_id)
+        if not ACCOUNT_ID.fullmatch(account):
+            raise web.HTTPBadRequest(text="account is the 12 digits of an AWS account\n")
         return web.json_response(
-            await self.store.run(lambda inside: events.arrived(inside, bus=bus, after=after, limit=limit))
+            await self.store.run(account, lambda inside: events.arrived(inside, bus=bus, after=after, limit=limit))
         )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Mapping
 
+    from neonctl.local.aws.keyring import Caller
     from neonctl.local.aws.sealing import Sealer
 
 Answer: TypeAlias = "dict[str, Any] | None"
@@ -151,14 +152,14 @@ class Call:
     db: sqlite3.Connection
     sealer: Sealer
     now: float
-    account_id: str
+    caller: Caller
     region: str
+
+    @property
+    def account_id(self) -> str:
+        """The caller's account: what is read and written here is its own."""
+        return self.caller.account_id
 
     def arn(self, service: str, resource: str) -> str:
         """The ARN of a resource in this account and region."""
         return f"arn:aws:{service}:{self.region}:{self.account_id}:{resource}"
-
-    @property
-    def caller_arn(self) -> str:
-        """Who calls. The embedded platform knows one user."""
-        return f"arn:aws:iam::{self.account_id}:user/local"

@@ -60,7 +60,7 @@ def _put(call: Call) -> Answer:
             tier,
             params.find("DataType") or "text",
             call.now,
-            call.caller_arn,
+            call.caller.arn,
         ),
     )
     _forget_oldest(call, name)

@@ -1,4 +1,4 @@
--- State of the AWS endpoints. A label, alias or tag is a row under a primary key, so that "a label sits on at
+-- State of one AWS account (each has a file of its own). A label, alias or tag is a row under a primary key, so that "a label sits on at
 -- most one version" and the like cannot be broken by any code path.
 
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;

@@ -1,4 +1,4 @@
-"""Who may call: the access key id, and the Signature Version 4 over the request when the secret is known.
+"""Who calls: the access key id, and the Signature Version 4 over the request when the secret is known.
 
 Written from AWS's description of the algorithm, sharing nothing with botocore: the two prove each other.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neonctl.local.aws.wire import AwsError
@@ -16,6 +15,7 @@ from neonctl.local.aws.wire import AwsError
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from neonctl.local.aws.keyring import Caller, Keyring
     from neonctl.secret import Secret
 
 _AUTHORIZATION = re.compile(
@@ -24,18 +24,8 @@ _AUTHORIZATION = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """The one pair of keys that is let in; without ``secret_access_key`` only id and form are checked."""
-
-    access_key_id: str = "local"
-    secret_access_key: Secret | None = None
-
-
-def authenticate(
-    request: web.Request, body: bytes, credential: Credential, *, region: str, query_protocol: bool
-) -> None:
-    """Let a well-signed request through. Raises AwsError with the names that each protocol uses.
+def authenticate(request: web.Request, body: bytes, keyring: Keyring, *, region: str, query_protocol: bool) -> Caller:
+    """Say who signed a request. Raises AwsError with the names that each protocol uses.
 
     A request signed for another region is refused, as a regional endpoint does.
     """
@@ -45,17 +35,27 @@ def authenticate(
     parts = _AUTHORIZATION.fullmatch(header.strip())
     if parts is None:
         raise _refuse(query_protocol, "IncompleteSignature", "The Authorization header is not a Signature Version 4.")
-    if not hmac.compare_digest(parts["key"].encode(), credential.access_key_id.encode()):
+    held = keyring.find(parts["key"], request.headers.get("X-Amz-Security-Token"))
+    if held is None:
         name = "InvalidClientTokenId" if query_protocol else "UnrecognizedClient"
         raise _refuse(query_protocol, name, "The security token included in the request is invalid.")
     mismatch = "SignatureDoesNotMatch" if query_protocol else "InvalidSignature"
     if parts["region"] != region:
         raise _refuse(query_protocol, mismatch, f"Credential should be scoped to a valid region: {region}.")
-    if credential.secret_access_key is None:
-        return
+    if held.secret is not None:
+        _check_signature(request, body, parts, held.secret, query_protocol=query_protocol)
+    if keyring.is_over(held):
+        raise _refuse(query_protocol, "ExpiredToken", "The security token included in the request is expired")
+    return held.caller
+
+
+def _check_signature(
+    request: web.Request, body: bytes, parts: re.Match[str], secret: Secret, *, query_protocol: bool
+) -> None:
+    mismatch = "SignatureDoesNotMatch" if query_protocol else "InvalidSignature"
     if "host" not in parts["headers"].split(";"):
         raise _refuse(query_protocol, mismatch, "'Host' must be a 'SignedHeader' in the AWS Authorization.")
-    expected = _signature(request, body, parts, credential.secret_access_key)
+    expected = _signature(request, body, parts, secret)
     if not hmac.compare_digest(expected, parts["signature"]):
         raise _refuse(
             query_protocol,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from xml.sax.saxutils import escape
 
 from aiohttp import web
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from neonctl.local.aws.faults import FaultError
+
+Fields: TypeAlias = "Mapping[str, str | Fields]"
 
 _JSON = "application/x-amz-json-1.1"
 _STS_NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
@@ -49,13 +51,19 @@ def json_failure(error: AwsError) -> web.Response:
     )
 
 
-def xml_answer(operation: str, result: Mapping[str, str]) -> web.Response:
-    """A flat result in STS's query protocol."""
-    fields = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in result.items())
+def xml_answer(operation: str, result: Fields) -> web.Response:
+    """A result in STS's query protocol."""
     return _xml(
         200,
-        f'<{operation}Response xmlns="{_STS_NAMESPACE}"><{operation}Result>{fields}</{operation}Result>'
+        f'<{operation}Response xmlns="{_STS_NAMESPACE}"><{operation}Result>{_elements(result)}</{operation}Result>'
         f"<ResponseMetadata><RequestId>{uuid.uuid4()}</RequestId></ResponseMetadata></{operation}Response>",
+    )
+
+
+def _elements(fields: Fields) -> str:
+    return "".join(
+        f"<{name}>{escape(value) if isinstance(value, str) else _elements(value)}</{name}>"
+        for name, value in fields.items()
     )
 
 

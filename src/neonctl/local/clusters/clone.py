@@ -61,7 +61,7 @@ async def copy_running(tools: Tools, parent: Cluster, target: Path, *, socket_fo
         label, last = str(row[0]), str(row[1])
         await asyncio.to_thread(_add_wal, copier, parent.data, part, _first_segment(label), last)
         tools.identity.write_private(part / "backup_label", label)
-        subscribed = await connection.execute("SELECT FROM pg_subscription LIMIT 1")
+        subscribed = await connection.execute("SELECT 1 FROM pg_subscription LIMIT 1")
         must_detach = await subscribed.fetchone() is not None
     if must_detach:
         await _drop_subscriptions(Cluster(tools, part, socket_folder, log), parent.settings)

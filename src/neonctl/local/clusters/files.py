@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -12,10 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-if sys.platform.startswith("linux"):
-    import fcntl
-
-    _FICLONE = 0x40049409
+_FICLONE = 0x40049409  # Linux
 
 # Contents that belong to a running server, or are rebuilt by it at start (PostgreSQL manual, "Making a Base
 # Backup Using the Low Level API"). Slots are left behind: they belong to one compute (facts.md 3).
@@ -90,16 +88,14 @@ class TreeCopier:
     def _clone(self, read: int, write: int) -> bool:
         if not self._shares_blocks:
             return False
-        if sys.platform.startswith("linux"):
-            try:
-                fcntl.ioctl(write, _FICLONE, read)
-            except OSError as error:
-                if error.errno not in {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.EPERM}:
-                    raise
-                self._shares_blocks = False
-                return False
-            return True
-        return False
+        try:
+            fcntl.ioctl(write, _FICLONE, read)
+        except OSError as error:
+            if error.errno not in {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.EPERM}:
+                raise
+            self._shares_blocks = False
+            return False
+        return True
 
     def _own(self, path: str) -> None:
         if self._give is not None:

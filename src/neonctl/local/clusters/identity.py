@@ -96,7 +96,7 @@ def choose_identity() -> Identity:
     """The first of the ways above that works here. Raises ServiceError when root has none."""
     if os.geteuid() != 0:
         return Identity()
-    for identity in (*_namespaces(), as_nobody()):
+    for identity in (*namespace_identities(), as_nobody()):
         if identity is not None and _works(identity):
             return identity
     raise ServiceError(
@@ -115,7 +115,7 @@ def as_nobody() -> Identity | None:
     return Identity(user=nobody.pw_uid, group=nobody.pw_gid)
 
 
-def _namespaces() -> list[Identity]:
+def namespace_identities() -> list[Identity]:
     if not sys.platform.startswith("linux"):
         return []
     found: list[Identity] = []

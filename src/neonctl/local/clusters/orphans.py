@@ -64,7 +64,7 @@ def _from_proc(root: str) -> list[Orphan]:
         if not entry.name.isdigit():
             continue
         try:
-            folder = os.readlink(f"{entry.path}/cwd")
+            folder = str(Path(entry.path, "cwd").readlink())
             if folder != root and not folder.startswith(root + "/"):
                 continue
             command = Path(entry.path, "cmdline").read_bytes()

@@ -58,7 +58,7 @@ def superuser_password(path: Path) -> Secret:
 
 async def make_template(tools: Tools, folder: Path, *, socket_folder: Path, log: Path) -> None:
     """Make the template cluster in ``folder``, stopped; nothing to do when it is there."""
-    if folder.exists():
+    if await asyncio.to_thread(folder.exists):
         return
     part = folder.with_name(folder.name + ".part")
     remove_tree(part)

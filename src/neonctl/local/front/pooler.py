@@ -121,7 +121,6 @@ class Pooler:
         database = f"host={server_folder} port={SOCKET_PORT} auth_user={SUPERUSER}"
         if pool.read_only:
             database += " connect_query='SET default_transaction_read_only = on'"
-        version = self._info.version or (0, 0)
         lines = [
             "[databases]",
             f"* = {database}",
@@ -148,6 +147,6 @@ class Pooler:
         ]
         if self._info.prepared_statements:
             lines.append("max_prepared_statements = 1000")
-        if version >= (1, 19):
+        if self._info.version is not None and self._info.version >= (1, 19):
             lines.append("auth_dbname = postgres")
         return "\n".join(lines) + "\n"

@@ -14,11 +14,13 @@ from neonctl.local.front.guard import Guard, Sighting
 from neonctl.local.front.suspicion import Suspicion, flagged
 
 _EXAMINED, _ANSWERED, _BATCHED = 1, 2, 4
-_FLAGS = [0] * 256
-for _letters, _flag in (("QPB", _EXAMINED), ("QSF", _ANSWERED), ("PBDECH", _BATCHED)):
-    for _letter in _letters:
-        _FLAGS[ord(_letter)] |= _flag
-_PARSE, _SYNC, _READY, _ERROR = (wire.kind(letter) for letter in "PSZE")
+_FLAGS: tuple[int, ...] = tuple(
+    (_EXAMINED if letter in b"QPB" else 0)
+    | (_ANSWERED if letter in b"QSF" else 0)
+    | (_BATCHED if letter in b"PBDECH" else 0)
+    for letter in range(256)
+)
+_PARSE, _SYNC, _READY = (wire.kind(letter) for letter in "PSZ")
 _COPY = frozenset(wire.kind(letter) for letter in "dcf")
 _EXAMINED_BYTES = 1 << 20  # longer messages are data and pass unread
 _SHORT = 64  # a Parse of COMMIT is not longer
@@ -44,7 +46,7 @@ class Relay:
         self._owed = 1  # ReadyForQuery messages that the server owes; the first one ends the login
         self._client_part = b""
         self._client_skip = 0
-        self._server_part = b""
+        self._server_part: bytes = b""
         self._server_skip = 0
         self._settled: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None

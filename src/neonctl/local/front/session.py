@@ -62,7 +62,7 @@ class Session(asyncio.Protocol):
             plain = self._decrypt(self._tls, data)
             if plain:
                 self._receive(plain)
-            if self._tls is not None and self._tls.ended:
+            if self._tls.ended:
                 self._hang_up()
         else:
             self._receive(data)
@@ -102,13 +102,15 @@ class Session(asyncio.Protocol):
         self._hang_up()
 
     def _hang_up(self) -> None:
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
+            if self._tls is not None and (notice := self._tls.goodbye()):
+                self._transport.write(notice)
             self._transport.close()  # what was written is sent first
 
     # Bytes to and from the client
 
     def _send(self, data: bytes) -> None:
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data if self._tls is None else self._tls.send(data))
 
     def _decrypt(self, tls: ServerTls, data: bytes) -> bytes:

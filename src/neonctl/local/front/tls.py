@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 
 _RECORD = 16 * 1024
@@ -57,4 +58,11 @@ class ServerTls:
 
     def pending(self) -> bytes:
         """Bytes of the handshake that are to be sent."""
+        return self._out.read()
+
+    def goodbye(self) -> bytes:
+        """The notice that nothing more will be sent; without it clients report a cut connection."""
+        if self.established:
+            with contextlib.suppress(ssl.SSLError):  # it would wait for the peer's notice
+                self._tls.unwrap()
         return self._out.read()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 PROTOCOL_3 = 3
@@ -15,7 +15,7 @@ MAX_STARTUP = 10_000
 
 StructError = struct.error
 
-header = struct.Struct(">BI").unpack_from
+header: Callable[[bytes, int], tuple[int, int]] = struct.Struct(">BI").unpack_from  # type and length
 
 
 @dataclass(frozen=True)

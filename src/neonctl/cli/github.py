@@ -1,0 +1,83 @@
+"""GitHub Actions: outputs, the summary, annotations and masks (cli-conventions 9). Silent anywhere else.
+
+Workflow commands go to stderr, which the runner reads as well, so that stdout stays data.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from neonctl.errors import NeonctlError
+    from neonctl.plan.plan import Plan
+    from neonctl.secret import Secret
+
+_SHOWN_ANNOTATIONS = 10  # GitHub shows no more of one step
+_SUMMARY_CHARACTERS = 200_000  # 1 MiB a step is the limit; what is longer, nobody reads
+
+
+def active() -> bool:
+    """Whether this is a step of a workflow."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def report_plan(plan: Plan, text: str) -> None:
+    """The plan for the steps that follow (``changes``, ``has_deletes``, ``plan_sha``) and for the job's summary."""
+    _append(
+        "GITHUB_OUTPUT",
+        f"changes={len(plan.work)}\n"
+        f"has_deletes={'true' if plan.summary['delete'] else 'false'}\n"
+        f"plan_sha={plan.fingerprint}\n",
+    )
+    cut = text[:_SUMMARY_CHARACTERS] + ("\n… (cut)" if len(text) > _SUMMARY_CHARACTERS else "")
+    fence = "`" * 8  # longer than any run of them in a name
+    _append("GITHUB_STEP_SUMMARY", f"### Plan\n\n{fence}text\n{cut}\n{fence}\n\n`{plan.fingerprint}`\n")
+
+
+def _append(variable: str, text: str) -> None:
+    target = os.environ.get(variable)
+    if active() and target:
+        with Path(target).open("a", encoding="utf-8") as file:
+            file.write(text)
+
+
+def annotate(error: NeonctlError) -> None:
+    """A failure as annotations: one for each problem of a file, else one for the whole."""
+    if not active():
+        return
+    found = error.details.get("problems")
+    problems = cast("Sequence[object]", found) if isinstance(found, Sequence) and not isinstance(found, str) else ()
+    located = [cast("Mapping[str, object]", each) for each in problems if isinstance(each, Mapping)]
+    lines = [_command(error.code, each) for each in located[:_SHOWN_ANNOTATIONS]]
+    for line in lines or [f"::error title={_property(error.code)}::{_data(error.message)}"]:
+        sys.stderr.write(line + "\n")
+
+
+def _command(code: str, problem: Mapping[str, object]) -> str:
+    place = "".join(f"{name}={_property(str(problem[name]))}," for name in ("file", "line") if problem.get(name))
+    path = f"{problem['path']}: " if problem.get("path") else ""
+    return f"::error {place}title={_property(code)}::{_data(path + str(problem.get('message', '')))}"
+
+
+def mask(secrets: Iterable[Secret]) -> None:
+    """Have the runner hide these values, and their URL-encoded forms, before anything prints them."""
+    if not active():
+        return
+    for secret in secrets:
+        value = secret.reveal()
+        for form in dict.fromkeys((value, quote(value, safe=""))):
+            sys.stderr.write(f"::add-mask::{_data(form)}\n")
+    sys.stderr.flush()
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,30 @@
+"""``uv run --group test python -m pytest tests/chaos --sweep`` runs the full sweep.
+
+Options: ``--sweep small,changed`` names scenarios (all without a value), ``--shard 1/2`` takes every second point
+(start one process per core), ``--only TEXT`` the points whose label contains it. The count is printed at the end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("chaos")
+    group.addoption("--sweep", nargs="?", const="all", default="", help="kill at every point of these scenarios")
+    group.addoption("--shard", default="1/1", help="I/N: only every N-th point, from the I-th")
+    group.addoption("--only", default="", help="only points whose label contains this")
+
+
+@pytest.fixture(scope="package")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One platform for all tests, emptied between them."""
+    with Site(tmp_path_factory.mktemp("chaos")) as site:
+        yield site
