@@ -6,7 +6,7 @@ nothing beside it, each step at its bare cost:
 1. start-up and a look at nothing (is there a project of that name?);
 2. what Neon lets happen only one after another within a project: the project, its branch's protection, each further
    database of the default branch, then a branch for each other environment; every change by the bare HTTP client,
-   its operation asked for without a pause;
+   its operation asked for all the time;
 3. inside the branch that was made last: the owner's way in, its roles, and of one database the schemas and
    privileges, one credential stored, set and tried;
 4. the migrations of one database, three times, because environments are promoted one after another;

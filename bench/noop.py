@@ -30,6 +30,7 @@ def run(runs: int) -> list[Figure]:
         paths: list[float] = []
         plans: list[float] = []
         applies: list[float] = []
+        neonctl(platform, "plan")
         with latency(platform):
             for _ in range(runs):
                 starts.append(command(python("-c", IMPORT_LIBRARIES), os.environ))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from neonctl.local.state import Platform
 
 BASE = "/api/v2"
+_PAUSE_S = 0.005  # asking without any would keep the platform from its work
 
 
 class RawApi:
@@ -37,12 +39,13 @@ class RawApi:
         return json.loads(text)
 
     def change(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        """A change, and its last operation waited for by asking without a pause."""
+        """A change, and its last operation waited for by asking all the time."""
         answer = self.call(method, path, body)
         for operation in answer.get("operations", [])[-1:]:
             status, where = operation["status"], f"/projects/{operation['project_id']}/operations/{operation['id']}"
             while status not in {"finished", "skipped"}:
                 if status in {"failed", "cancelled"}:
                     raise RuntimeError(f"{method} {path}: its operation {status}")
+                time.sleep(_PAUSE_S)
                 status = self.call("GET", where)["operation"]["status"]
         return answer

@@ -13,9 +13,24 @@ def main(argv: list[str] | None = None) -> int:
 
         sys.stdout.write(f"neonctl {__version__}\n")
         return 0
-    from neonctl.cli.run import run
+    if argv is not None:
+        from neonctl.cli.run import run
 
-    return run(arguments)
+        return run(arguments)
+    return _alone(arguments)
+
+
+def _alone(arguments: list[str]) -> int:
+    """The process is ours and short: what it imports stays until its end, so nothing looks there for garbage."""
+    import gc
+
+    gc.set_threshold(100_000)
+    try:
+        from neonctl.cli.run import run
+
+        return run(arguments)
+    finally:
+        gc.freeze()
 
 
 if __name__ == "__main__":
