@@ -48,6 +48,7 @@ class Result:
 def scrubbed(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment without what would make a run depend on this machine, plus ``environment``."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(SCRUBBED)}
+    kept["UV"] = "uv"  # the next steps are told as a newcomer runs them: by `uv run`
     return {**kept, **(environment or {})}
 
 
