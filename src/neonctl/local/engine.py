@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import ssl
 from collections.abc import AsyncGenerator, Callable
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import psycopg
 
-from neonctl.errors import UsageError
+from neonctl.errors import ServiceError, UsageError
 from neonctl.local.branch import Branch
 from neonctl.local.clusters.binaries import PoolerInfo, find_pooler, find_postgres
 from neonctl.local.clusters.cluster import Tools
@@ -34,6 +35,8 @@ from neonctl.local.shelf import Shelf
 from neonctl.secret import Secret
 
 __all__ = ["ComputeConfig", "Engine", "PoolerInfo", "Ports", "SeenPassword"]
+
+log = logging.getLogger("neonctl.local")
 
 _WATCH_SECONDS = 0.1  # how long a crash may go unnoticed
 
@@ -88,8 +91,8 @@ class Engine:
     async def open(self) -> None:
         """Take the data folder, put it in order, and listen on the ports of all endpoints.
 
-        Raises RetryableError while another engine has the folder, and ServiceError when programs are missing or
-        a port is taken. Computes sleep until somebody connects.
+        Raises RetryableError while another engine has the folder, and ServiceError when programs are missing.
+        Computes sleep until somebody connects.
         """
         self._home.lock()
         try:
@@ -191,9 +194,10 @@ class Engine:
     async def expose(
         self, endpoint_id: str, branch_id: str, config: ComputeConfig, *, ports: Ports | None = None
     ) -> Ports:
-        """Give an endpoint its ports, which wake the branch at the first connection. The same ports each time.
+        """Give an endpoint its ports, which wake the branch at the first connection.
 
-        A new endpoint gets ``ports``, or free ones.
+        A new endpoint gets ``ports``, or free ones. They stay the same for good, unless another program has taken
+        one when the platform starts.
         """
         async with self._locked(endpoint_id):
             compute = self._computes.get(endpoint_id)
@@ -203,8 +207,7 @@ class Engine:
             self._branch(branch_id)
             endpoint = Endpoint(branch_id, ports or self._registry.free_ports(), config)
             self._registry.put(endpoint_id, endpoint)
-            await self._listen(endpoint_id, endpoint)
-            return endpoint.ports
+            return await self._listen(endpoint_id, endpoint)
 
     async def reconfigure(self, endpoint_id: str, config: ComputeConfig) -> None:
         """Change an endpoint's configuration; a running compute takes it at its next start."""
@@ -291,14 +294,31 @@ class Engine:
         first = min(configs, key=lambda config: config.read_only, default=None)
         return ClusterSettings(first.max_connections if first else 104, wal_logical)
 
-    async def _listen(self, endpoint_id: str, endpoint: Endpoint) -> None:
+    async def _listen(self, endpoint_id: str, endpoint: Endpoint) -> Ports:
+        """Open the endpoint's ports; when another program took one meanwhile, move to free ones."""
+        compute = self._new_compute(endpoint_id, endpoint)
+        try:
+            await compute.listen()
+        except ServiceError as error:
+            await compute.close()
+            if error.code != "LOCAL_PORT_TAKEN":
+                raise
+            endpoint = replace(endpoint, ports=self._registry.free_ports())
+            log.warning("%s; moved to ports %s and %s", error.message, endpoint.ports.direct, endpoint.ports.pooled)
+            self._registry.put(endpoint_id, endpoint)
+            compute = self._new_compute(endpoint_id, endpoint)
+            await compute.listen()
+        self._computes[endpoint_id] = compute
+        return endpoint.ports
+
+    def _new_compute(self, endpoint_id: str, endpoint: Endpoint) -> Compute:
         assert self._context is not None
         branch_id = endpoint.branch_id
 
         def seen(sighting: Sighting) -> None:
             self._on_password(SeenPassword(branch_id, sighting.role, sighting.password))
 
-        compute = Compute(
+        return Compute(
             endpoint_id,
             self._branch(branch_id),
             endpoint.config,
@@ -307,8 +327,6 @@ class Engine:
             pooler=self._new_pooler(endpoint_id),
             on_password=seen,
         )
-        self._computes[endpoint_id] = compute
-        await compute.listen()
 
     def _new_pooler(self, endpoint_id: str) -> Pooler | None:
         if self._pooler.program is None or self._tools is None:

@@ -127,9 +127,11 @@ def _ended(pid: int) -> bool:
 
 def _start_failed(layout: Layout, what: str) -> ServiceError:
     tail = layout.log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:] if layout.log.exists() else []
+    # The last thing that the daemon said, without date and level: the reason, more often than not.
+    said = tail[-1].split(" neonctl.local ", 1)[-1] if tail else ""
     return ServiceError(
         "LOCAL_START_FAILED",
-        f"the local platform did not start: {what}",
+        f"the local platform did not start: {what}" + (f"; {said}" if said else ""),
         hint=f"see {layout.log}",
         details={"log": tail},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -109,6 +110,25 @@ def test_a_killed_daemon_takes_its_work_up_again(neon: Any, contract: Any, tmp_p
         reset(tmp_path)
 
 
+def test_a_port_that_another_program_took_is_left_to_it(neon: Any, contract: Any, tmp_path: Path) -> None:
+    platform = start(tmp_path)
+    try:
+        with type(neon)(platform, contract) as client:
+            project = client.new_project("neighbours")
+        before = branches(platform)[0]
+        stop(tmp_path)
+        with socket.create_server(("127.0.0.1", before.direct_port)):
+            platform = start(tmp_path)
+            after = branches(platform)[0]
+            assert after.direct_port not in (None, before.direct_port)
+            with type(neon)(platform, contract) as client:
+                uri = client.uri(project["project"]["id"], project["roles"][0]["name"], project["databases"][0]["name"])
+                assert f":{after.direct_port}/" in uri
+                client.connect(uri).close()
+    finally:
+        reset(tmp_path)
+
+
 def processes_under(folder: Path) -> list[str]:
     """Command lines of living processes that name the folder."""
     listing = subprocess.run(["ps", "-eo", "stat=,args="], capture_output=True, text=True, check=True).stdout
@@ -117,7 +137,7 @@ def processes_under(folder: Path) -> list[str]:
 
 def test_a_failed_start_shows_the_log(tmp_path: Path) -> None:
     Layout(tmp_path).engine.write_text("not a folder")
-    with pytest.raises(ServiceError, match="did not start") as caught:
+    with pytest.raises(ServiceError, match=r"did not start: .*engine") as caught:
         start(tmp_path)
     assert caught.value.code == "LOCAL_START_FAILED"
     assert caught.value.details["log"]

@@ -41,8 +41,10 @@ class Clusters:
         if endpoint.id not in self._exposed:
             ports = Ports(endpoint.direct_port, endpoint.pooled_port)
             config = self.compute_config(endpoint, project)
-            await self.engine.expose(endpoint.id, endpoint.branch_id, config, ports=ports)
+            given = await self.engine.expose(endpoint.id, endpoint.branch_id, config, ports=ports)
             self._exposed.add(endpoint.id)
+            if given != ports:  # another program had taken one of them
+                self._store.endpoints.put(replace(endpoint, direct_port=given.direct, pooled_port=given.pooled))
 
     async def unexpose(self, endpoint_id: str) -> None:
         """Close the endpoint's ports."""
