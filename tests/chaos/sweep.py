@@ -36,11 +36,12 @@ class Tally:
     failures: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
+        hows = ", ".join(f"{how} {count}" for how, count in self.runs.items())
         lines = [
-            f"sweep of {self.scenario}: {self.points} points, {sum(self.runs.values())} runs with a fault"
-            f" ({', '.join(f'{how} {count}' for how, count in self.runs.items())}), {len(self.failures)} failures,"
-            f" {len(self.not_reached)} not reached; {self.polls} polls differ between runs and are left out;"
-            f" exit codes after a cut: {dict(self.exits_after_cut)}",
+            f"sweep of {self.scenario}: {self.points} points, {sum(self.runs.values())} runs with a fault ({hows})",
+            f"  {len(self.failures)} failures, {len(self.not_reached)} not reached",
+            f"  calls that recorded runs do not have in common, left out: {self.polls}",
+            f"  exit codes after a cut: {dict(self.exits_after_cut)}",
             *(f"  not reached: {text}" for text in self.not_reached),
             *(f"  gave up: {text}" for text in self.gave_up),
             *(f"  slow: {text}" for text in self.slow),
