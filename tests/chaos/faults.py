@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs
 
 import botocore.exceptions
@@ -25,9 +25,6 @@ import psycopg
 from psycopg import sql
 
 import neonctl.migrations.session
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 KILLED = 137  # as a shell tells SIGKILL
 _MEET_S = 3.0

@@ -75,7 +75,7 @@ def _changed(folder: Path) -> Scenario:
                 f"DROP PUBLICATION {SMALL}_cdc",
             ):
                 connection.execute(statement)
-        secrets = site.aws("secretsmanager")
+        secrets = site.aws("secretsmanager", "prod")
         secrets.delete_secret(SecretId=f"bank-neon/prod/{SMALL}/readonly", RecoveryWindowInDays=7)
         _replace_compute(site)
 

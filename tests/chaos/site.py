@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 import httpx
+import yaml
 from botocore.config import Config
 
 from neonctl.local.platform import ensure_running, reset
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from .faults import Fault
 
 TESTS = Path(__file__).parents[1]
+ROLES = {
+    spec["stage"]: spec["aws"]["role_arn"]
+    for path in (TESTS.parent / "config/environments").glob("*.yaml")
+    if (spec := yaml.safe_load(path.read_text())).get("kind") != "preview"
+}
 TIMEOUT_S = 120.0
 APPLY = ("apply", "--no-input", "--no-color")
 PLAN = ("plan", "--detailed-exitcode", "--no-color")
@@ -60,6 +66,7 @@ class Site:
         self.folder = folder
         self.data_dir = folder / "platform"
         self._runs = 0
+        self._clients: dict[tuple[str, str], Any] = {}
 
     def __enter__(self) -> Self:
         self.folder.mkdir(exist_ok=True, parents=True)
@@ -140,26 +147,37 @@ class Site:
                         neon.patch(f"/projects/{project['id']}/branches/{branch['id']}", json=body).raise_for_status()
                         self.settle(neon, project["id"])
                 neon.delete(f"/projects/{project['id']}").raise_for_status()
-        secrets, parameters = self.aws("secretsmanager"), self.aws("ssm")
-        for secret in secrets.list_secrets(IncludePlannedDeletion=True, MaxResults=100)["SecretList"]:
-            secrets.delete_secret(SecretId=secret["ARN"], ForceDeleteWithoutRecovery=True)
-        names = [item["Name"] for item in parameters.describe_parameters(MaxResults=50)["Parameters"]]
-        for start in range(0, len(names), 10):
-            parameters.delete_parameters(Names=names[start : start + 10])
+        for stage in ROLES:
+            secrets, parameters = self.aws("secretsmanager", stage), self.aws("ssm", stage)
+            for secret in secrets.list_secrets(IncludePlannedDeletion=True, MaxResults=100)["SecretList"]:
+                secrets.delete_secret(SecretId=secret["ARN"], ForceDeleteWithoutRecovery=True)
+            names = [item["Name"] for item in parameters.describe_parameters(MaxResults=50)["Parameters"]]
+            for start in range(0, len(names), 10):
+                parameters.delete_parameters(Names=names[start : start + 10])
 
     def neon(self) -> httpx.Client:
         """The Neon API, spoken plainly: what judges the program shares nothing with it."""
         headers = {"Authorization": f"Bearer {self.platform.api_key.reveal()}"}
         return httpx.Client(base_url=self.platform.api_url, headers=headers, timeout=30, trust_env=False, verify=False)
 
-    def aws(self, service: str) -> Any:
-        """A boto3 client."""
+    def aws(self, service: str, stage: str) -> Any:
+        """A boto3 client in the account of an environment."""
+        if (service, stage) not in self._clients:
+            sts = self._client("sts", "local", self.platform.api_key.reveal(), None)
+            given = sts.assume_role(RoleArn=ROLES[stage], RoleSessionName="chaos")["Credentials"]
+            self._clients[service, stage] = self._client(
+                service, given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
+            )
+        return self._clients[service, stage]
+
+    def _client(self, service: str, key_id: str, key: str, token: str | None) -> Any:
         return boto3.client(
             service,
             endpoint_url=self.platform.aws_endpoint_url,
             region_name=self.platform.aws_region,
-            aws_access_key_id="local",
-            aws_secret_access_key=self.platform.api_key.reveal(),
+            aws_access_key_id=key_id,
+            aws_secret_access_key=key,
+            aws_session_token=token,
             config=Config(proxies={}),
         )
 
@@ -202,8 +220,13 @@ class Site:
         return wrong
 
     def _wrong_at_aws(self, expected: Expected) -> list[str]:
-        client = self.aws("secretsmanager")
-        found = client.list_secrets(IncludePlannedDeletion=True, MaxResults=100)["SecretList"]
+        found = [
+            secret
+            for stage in ROLES
+            for secret in self.aws("secretsmanager", stage).list_secrets(IncludePlannedDeletion=True, MaxResults=100)[
+                "SecretList"
+            ]
+        ]
         wrong = _differs("secrets", [secret["Name"] for secret in found], expected.secrets)
         for secret in found:
             labels = [label for stages in secret.get("SecretVersionsToStages", {}).values() for label in stages]

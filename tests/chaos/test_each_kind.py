@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .faults import KILLED, Fault, Point
-from .scenarios import Scenario, build, done
+from .scenarios import Scenario, build
 from .site import APPLY
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def test_the_record_knows_all_three_systems(recorded: Run) -> None:
 
 def test_killed_at_each_kind_of_call(site: Site, small: Scenario, recorded: Run) -> None:
     site.clear()
-    killed = resets = 0
+    killed = 0
     for point in first_of_each_kind(recorded):
         for how in ("kill-before", "kill-after"):
             run = site.run(small.config, APPLY, fault=Fault(how, point))

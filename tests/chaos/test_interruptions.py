@@ -31,7 +31,7 @@ def test_ctrl_c(site: Site, small: Scenario, point: Point) -> None:
     assert not site.check(small.config, small.expected)
 
 
-@pytest.mark.parametrize("point", MIDDLE[2:], ids=str)
+@pytest.mark.parametrize("point", MIDDLE[3:], ids=str)
 def test_the_platform_is_killed_meanwhile(site: Site, small: Scenario, point: Point) -> None:
     site.clear()
     run = site.run(small.config, APPLY, fault=Fault("kill-daemon", point))

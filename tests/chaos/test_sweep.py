@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,10 +30,14 @@ def test_killed_or_cut_at_every_call(
     for tally in sweep(site, build(name, tmp_path), shard=(index, count), only=str(request.config.getoption("--only"))):
         for text in tally.failures[failures:]:
             with capsys.disabled():
-                print(f"\nFAILED: {text}")
+                sys.stdout.write(f"\nFAILED: {text}\n")
         failures = len(tally.failures)
+        if sum(tally.runs.values()) % 20 == 0:
+            with capsys.disabled():
+                sys.stdout.write(f"\n{tally}\n")
+                sys.stdout.flush()
     with capsys.disabled():
-        print(f"\n{tally}")
+        sys.stdout.write(f"\n{tally}\n")
     assert not tally.failures
     assert tally.runs
     assert len(tally.not_reached) <= sum(tally.runs.values()) // 20

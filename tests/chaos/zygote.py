@@ -6,6 +6,7 @@ run are executed one after another in one process until one fails.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
@@ -19,6 +20,7 @@ from typing import Any
 
 import boto3
 import psycopg
+from botocore.loaders import JSONFileLoader
 
 import neonctl
 from chaos.faults import Border, Fault, Point, install
@@ -38,8 +40,15 @@ def main() -> None:
 
 
 def _import_all() -> None:
-    assert boto3
+    """Everything that a command would import or parse; no connection is opened, no thread is started."""
     assert psycopg
+    # Each session parses the SDK's descriptions anew; the children inherit them parsed.
+    load, one = JSONFileLoader.load_file, JSONFileLoader()
+    read = functools.cache(lambda path: load(one, path))
+    JSONFileLoader.load_file = lambda self, path: read(path)
+    session = boto3.Session("none", "none", region_name="ap-southeast-2")
+    for service in ("sts", "secretsmanager", "ssm"):
+        session.client(service)
     for module in pkgutil.walk_packages(neonctl.__path__, "neonctl."):
         if not module.name.startswith(("neonctl.local.", "neonctl.__main__")):
             importlib.import_module(module.name)
