@@ -17,16 +17,32 @@ ONE = ("--env", "dev", "--database", "bank_core", "--role", "readonly")
 def test_the_list_names_every_credential_without_values(provisioned):
     result = provisioned.run("secrets", "list", "--env", "dev", "-o", "json")
     secrets = result.json["secrets"]
-    assert (result.code, len(secrets), secrets[0] | {"version_id": "[UUID]"}) == snapshot((0, 19, {'environment': 'dev', 'name': 'bank-neon/dev/bank_core/app_user', 'state': 'stored', 'version_id': '[UUID]'}))
+    assert (result.code, len(secrets), secrets[0] | {"version_id": "[UUID]"}) == snapshot(
+        (
+            0,
+            19,
+            {
+                "environment": "dev",
+                "name": "bank-neon/dev/bank_core/app_user",
+                "state": "stored",
+                "version_id": "[UUID]",
+            },
+        )
+    )
     assert {each["state"] for each in secrets} == {"stored"}
     text = provisioned.run("secrets", "list", "--env", "dev").stdout
-    assert stable(text).splitlines()[:2] == snapshot(['environment  name  state  version', 'dev  bank-neon/dev/bank_core/app_user  stored  [UUID]'])
+    assert stable(text).splitlines()[:2] == snapshot(
+        ["environment  name  state  version", "dev  bank-neon/dev/bank_core/app_user  stored  [UUID]"]
+    )
 
 
 def test_one_credential_is_masked(provisioned):
     records = provisioned.audit_lines()
     result = provisioned.run("secrets", "show", *ONE)
-    assert (result.code, stable(result.stdout)) == snapshot((0, """\
+    assert (result.code, stable(result.stdout)) == snapshot(
+        (
+            0,
+            """\
 field  value
 engine  postgres
 host  localhost
@@ -40,7 +56,9 @@ direct_host  localhost
 direct_port  23951
 pooled_host  localhost
 pooled_port  23510\
-"""))
+""",
+        )
+    )
     assert provisioned.audit_lines() == records
 
 
