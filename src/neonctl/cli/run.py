@@ -12,6 +12,8 @@ from neonctl.cli.interruption import answering_ctrl_c
 from neonctl.cli.messages import leave
 from neonctl.errors import NeonctlError, UsageError
 
+INTERRUPTED = 130
+
 
 def run(arguments: list[str]) -> int:
     """One command. Wrong usage is 64 (Typer would say 2, which means "changes pending" here)."""
@@ -45,4 +47,6 @@ def _run(arguments: list[str], manner: Manner) -> int:
         if manner.verbose:
             show_origin(error)
         return internal_error(error, manner)
+    if code == INTERRUPTED:  # Typer catches KeyboardInterrupt and makes it an exit code
+        return interrupted(manner)
     return code if isinstance(code, int) else 0

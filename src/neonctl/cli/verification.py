@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from neonctl.plan.observed import Observed
 
 
+# Plan reads no secret and Postgres shows no password, so neither can see a password that was changed by hand.
+_LOGIN_HINT = (
+    "a stored credential that cannot log in was changed by hand: `COMMENT ON ROLE … IS NULL`, run as the owner role, "
+    "makes the next `neonctl apply` set the stored password again"
+)
+
+
 def run_verification(session: Session, env: Sequence[str] | None, *, write_privileges: bool) -> int:
     """Prove the matrix of every chosen environment. Exit 1 when a check fails."""
     configuration = session.configuration()
@@ -51,6 +58,8 @@ def run_verification(session: Session, env: Sequence[str] | None, *, write_privi
         },
         "\n".join([*(_line(check) for check in failed), _result(checks, failed, chosen)]),
     )
+    if any(check.probe.startswith("log in") for check in failed):
+        session.say(f"\nhint: {_LOGIN_HINT}")
     return 1 if failed else 0
 
 

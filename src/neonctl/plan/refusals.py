@@ -29,8 +29,8 @@ def refuse(refusals: Iterable[Refusal]) -> None:
     raise UnsafePlanError(
         first.code,
         "; ".join(each.message for each in found),
-        hint=first.hint,
-        details={"refusals": [{"code": each.code, "message": each.message} for each in found]},
+        hint="; ".join(dict.fromkeys(each.hint for each in found)),
+        details={"refusals": [{"code": each.code, "message": each.message, "hint": each.hint} for each in found]},
     )
 
 

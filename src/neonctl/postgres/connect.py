@@ -34,6 +34,7 @@ class Login:
     ca_file: Path | None = None
     pooled: bool = False
     replication: bool = False  # a walsender bound to the database, as CDC opens it
+    lock_timeout_s: float | None = None  # how long a statement waits for what others hold; direct connections only
 
     def __str__(self) -> str:
         return f"{self.username} to {self.dbname} at {self.address}"
@@ -83,6 +84,7 @@ def _attempt(
             connect_timeout=timeout_s,
             tcp_user_timeout=30_000,
             application_name=application_name[:_NAME_LENGTH],
+            options=f"-c lock_timeout={round(login.lock_timeout_s * 1000)}" if login.lock_timeout_s else None,
             autocommit=autocommit,
             replication="database" if login.replication else None,
             prepare_threshold=None if login.pooled else 5,

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from neonctl.neon.connection import ConnectionTarget
     from neonctl.secret import Secret
 
+# Somebody who holds a role or a table in an open transaction must not make provisioning wait for ever.
+LOCK_TIMEOUT_S = 10.0
+
 
 @dataclass(frozen=True)
 class OwnerAccess:
@@ -108,7 +111,9 @@ class Services:
         Role and database are known from Neon's API, which tells of them before Postgres has them.
         """
         target = access.direct
-        return self.login(target.address, database, target.username, target.password, fresh=True)
+        return self.login(
+            target.address, database, target.username, target.password, fresh=True, lock_timeout_s=LOCK_TIMEOUT_S
+        )
 
     def login(
         self,
@@ -120,6 +125,7 @@ class Services:
         pooled: bool = False,
         replication: bool = False,
         fresh: bool = False,
+        lock_timeout_s: float | None = None,
     ) -> AbstractContextManager[psycopg.Connection[TupleRow]]:
         """A connection that verifies the server, closed at the end of the block."""
         login = Login(
@@ -130,6 +136,7 @@ class Services:
             ca_file=self.settings.ca_file,
             pooled=pooled,
             replication=replication,
+            lock_timeout_s=lock_timeout_s,
         )
         return closing(connect(login, application_name=self.application_name, fresh=fresh))
 
