@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 import re
 from pathlib import Path
 
@@ -13,26 +12,18 @@ import pytest
 import neonctl
 from neonctl import errors
 
-ROOT = Path(__file__).parents[2]
+from .conftest import ROOT
+
 REFERENCE = ROOT / "docs" / "reference"
 SOURCE = Path(neonctl.__file__).parent
 _CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 _ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]*)` \| (\d+) \| (.+) \|$", re.MULTILINE)
 
 
-def _generator():
-    spec = importlib.util.spec_from_file_location("generate", REFERENCE / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("name", ["commands.md", "configuration.md"])
-def test_a_generated_page_is_current(name):
+def test_a_generated_page_is_current(name, generator):
     current = (REFERENCE / name).read_text(encoding="utf-8")
-    assert current == _generator().pages()[name], "run: uv run python docs/reference/generate.py"
+    assert current == generator.pages()[name], "run: uv run python docs/reference/generate.py"
 
 
 def _raised() -> dict[str, set[str]]:
