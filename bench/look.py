@@ -1,11 +1,11 @@
 """The critical path of looking at everything: the longest chain of calls of which each needs the one before it.
 
 Neon's side: projects → branches → the owner's way in → a connection to one database → what is in it. AWS's side:
-the role assumed → who we are → one secret. Everything else that ``observe`` asks can be asked beside these (all environments, all
-databases, all secrets), so a perfect program on a perfect machine takes the longer of the two chains.
+the role assumed → who we are → one secret. Everything else that ``observe`` asks can be asked beside these (all
+environments, all databases, all secrets), so a perfect program on a perfect machine takes the longer of the two.
 
-The calls are replayed one after another with bare clients: ``http.client`` over one connection, psycopg,
-boto's clients with their service models read already.
+The calls are replayed one after another with bare clients: ``http.client`` over one connection, psycopg, boto's
+clients with their service models read already.
 """
 
 from __future__ import annotations
