@@ -1,11 +1,11 @@
 """The critical path of looking at everything: the longest chain of calls of which each needs the one before it.
 
 Neon's side: projects → branches → the owner's way in → a connection to one database → what is in it. AWS's side:
-who we are → one secret. Everything else that ``observe`` asks can be asked beside these (all environments, all
-databases, all secrets), so a perfect program on a perfect machine takes the longer of the two chains.
+the role assumed → who we are → one secret. Everything else that ``observe`` asks can be asked beside these (all
+environments, all databases, all secrets), so a perfect program on a perfect machine takes the longer of the two.
 
-The calls are replayed one after another with bare clients: ``http.client`` over one connection, psycopg, one
-botocore client that has been made already.
+The calls are replayed one after another with bare clients: ``http.client`` over one connection, psycopg, boto's
+clients with their service models read already.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from neonctl.desired.model import secret_name
 from neonctl.plan.diff_project import first_database
 from neonctl.postgres.inspect import read_database
 from neonctl.provision.observe import owner_access
+from neonctl.vault.session import AwsAccess
 
 if TYPE_CHECKING:
     from neonctl.desired.model import Desired
@@ -62,10 +63,14 @@ def _neon(platform: Platform, desired: Desired, services: Services, environment:
 
 def _aws(desired: Desired, services: Services) -> None:
     spec = next(iter(desired.environments.values()))
-    access = services.aws(spec.aws)
-    database = first_database(desired)
-    access._client(access._session(), "sts").get_caller_identity()  # pyright: ignore[reportPrivateUsage]
-    access.secrets().describe([secret_name(spec.stage, database, "readonly")])
+    access = AwsAccess(
+        services.settings,
+        account_id=spec.aws.account_id,
+        region=spec.aws.region,
+        role_arn=spec.aws.role_arn,
+        sessions=services._aws_sessions,  # pyright: ignore[reportPrivateUsage]  # its service models are read
+    )
+    access.secrets().describe([secret_name(spec.stage, first_database(desired), "readonly")])
 
 
 def warm(desired: Desired, services: Services) -> None:

@@ -91,8 +91,7 @@ class Services:
             return self._aws_of(spec)
 
     def _aws_of(self, spec: AwsSpec) -> AwsAccess:
-        # The embedded platform is one account for all environments.
-        key = ("", spec.region, None) if self.settings.local else (spec.account_id, spec.region, spec.role_arn)
+        key = (spec.account_id, spec.region, spec.role_arn)
         if key not in self._aws:
             self._aws[key] = AwsAccess(
                 self.settings,

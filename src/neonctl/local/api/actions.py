@@ -138,21 +138,19 @@ class ClusterActions:
 
     async def _apply_declared(self, branch_id: str) -> None:
         """What compute_ctl does at a first start: the API's roles and databases come to be."""
-        roles = [row for row in self._store.live_roles(branch_id) if row.origin == "api"]
-        for role in roles:
-            await self._put_role(role, reset=False, only_if_missing=True)
         async with self._engine.superuser(branch_id) as connection:
             found = await postgres.catalogue(connection)
+        for role in self._store.live_roles(branch_id):
+            if role.origin == "api" and role.name not in found.roles:
+                await self._put_role(role, reset=False)
         for database in self._store.live_databases(branch_id):
             if database.name not in found.databases:
                 await self._put_database(database, None)
 
     # -- roles and databases -------------------------------------------------------------------------------
 
-    async def _put_role(self, role: Role, *, reset: bool, only_if_missing: bool = False) -> None:
+    async def _put_role(self, role: Role, *, reset: bool) -> None:
         async with self._engine.superuser(role.branch_id) as connection:
-            if only_if_missing and await postgres.role_exists(connection, role.name):
-                return
             if reset and role.password is not None:
                 await postgres.set_password(connection, role.name, role.password)
             else:
