@@ -5,8 +5,8 @@ staging labels in the client meets a second opinion here. ``store`` keeps the st
 front, one file per service holds its rules.
 
 Who may use it: every process of this machine, and nothing else. It listens on the loopback interface, takes
-any static access key with any secret, and there is no IAM. Requests that a web page could cause are refused
-(``guard``).
+any static access key with any secret, and there is no IAM. What a web page could send is refused, for every
+path: a Host other than localhost, 127.0.0.1 or [::1], and any Origin (``guard``).
 
 Where it differs from AWS, on purpose:
 
