@@ -25,8 +25,6 @@ class Settings:
     no_progress: bool = False
     actor: str | None = None
     aws_endpoint_url: str | None = None  # set by --local only; otherwise boto3 reads its own variables
-    aws_access_key_id: str | None = None
-    aws_secret_access_key: Secret | None = None
     ca_file: Path | None = None  # None: certifi's list, as for Neon's own certificates
 
     @classmethod
@@ -56,7 +54,5 @@ class Settings:
             api_key=api_key,
             org_id=org_id,
             aws_endpoint_url=aws_endpoint_url,
-            aws_access_key_id="local",
-            aws_secret_access_key=api_key,
             ca_file=ca_file,
         )

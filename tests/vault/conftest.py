@@ -53,8 +53,9 @@ def scrubbed_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def moto() -> Iterator[Endpoint]:
+    """Ends with its module: moto changes boto3 for the whole process, and keeps its state while it is on."""
     with mock_aws():  # brings keys of its own
         settings = Settings()
         access = AwsAccess(settings, account_id=MOTO_ACCOUNT, region=REGION)
@@ -65,12 +66,7 @@ def moto() -> Iterator[Endpoint]:
 
 def embedded_settings(address: str) -> Settings:
     """As ``Settings.with_local_platform`` leaves them, without the certificates of a database."""
-    return Settings(
-        local=True,
-        aws_endpoint_url=address,
-        aws_access_key_id="local",
-        aws_secret_access_key=embedded_aws.SECRET_KEY,
-    )
+    return Settings(local=True, aws_endpoint_url=address)
 
 
 @pytest.fixture(scope="session")

@@ -12,15 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from neonctl.secret import Secret
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-ACCOUNT = "000000000000"
-REGION = "ap-southeast-2"
-SECRET_KEY = Secret("local-signing-key")
 
 
 @contextmanager
@@ -28,15 +22,8 @@ def serving(folder: Path, faults: Any = None, clock: Callable[[], float] = time.
     """Serve until the end of the block; gives the address. Skips where this part is not installed."""
     app_room = pytest.importorskip("neonctl.local.aws.app")
     store_room = pytest.importorskip("neonctl.local.aws.store")
-    keyring_room = pytest.importorskip("neonctl.local.aws.keyring")
-    store = store_room.AwsStore(folder / "aws", folder / "aws.key", clock=clock)
-    app = app_room.make_app(
-        store,
-        account_id=ACCOUNT,
-        region=REGION,
-        faults=faults,
-        credential=keyring_room.Credential("local", SECRET_KEY),
-    )
+    store = store_room.AwsStore(folder / "aws.db", folder / "aws.key", clock=clock)
+    app = app_room.make_app(store, faults=faults)
     started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
     thread = threading.Thread(target=lambda: asyncio.run(_serve(app, started)), name="embedded-aws")
     thread.start()

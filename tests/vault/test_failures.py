@@ -16,7 +16,7 @@ from neonctl.vault import failures
 from neonctl.vault.secrets import SecretStore
 
 from . import embedded as embedded_aws
-from .conftest import REGION, Endpoint, embedded_settings
+from .conftest import EMBEDDED_ACCOUNT, REGION, Endpoint, embedded_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -214,7 +214,7 @@ def test_answers_lost_on_the_wire_are_made_good_by_the_sdk_and_us(
     from neonctl.vault.session import AwsAccess
 
     with embedded_aws.serving(tmp_path, faults) as address:
-        access = AwsAccess(embedded_settings(address), account_id=embedded_aws.ACCOUNT, region=REGION)
+        access = AwsAccess(embedded_settings(address), account_id=EMBEDDED_ACCOUNT, region=REGION)
         store, first, second, third = access.secrets(), token(), token(), token()
         store.create(name, credential("1"), token=first, kms_key_id=None, tags={})
         store.stage(name, credential("2"), token=second)

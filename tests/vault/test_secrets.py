@@ -187,7 +187,7 @@ def test_a_missing_key_is_told_as_such(
     if not aws_endpoint.documented:
         pytest.skip("moto does not look at the key")
     with pytest.raises(AwsError) as caught:
-        store.create(name, credential("one"), token=token(), kms_key_id="alias/missing", tags={})
+        store.create(name, credential("one"), token=token(), kms_key_id="missing", tags={})
     assert caught.value.code == "AWS_KEY_UNUSABLE"
     assert store.describe([name]) == {}
 

@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 log = logging.getLogger("neonctl.local")
-AWS_ACCOUNT_ID: Final = "000000000000"
 AWS_REGION: Final = "ap-southeast-2"
 _SHUTDOWN_S: Final = 1.0
 _LOCK_WAIT_S: Final = 1.0
@@ -187,8 +186,8 @@ async def run(layout: Layout) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     faults, journal, key = Faults(layout.faults), Journal(), _key(layout)
-    aws_store = AwsStore(layout.aws_accounts, layout.aws_seal)
-    aws_app = make_aws_app(aws_store, account_id=AWS_ACCOUNT_ID, region=AWS_REGION, faults=AwsFaults(faults, journal))
+    aws_store = AwsStore(layout.aws_database, layout.aws_seal)
+    aws_app = make_aws_app(aws_store, faults=AwsFaults(faults, journal))
     try:
         async with _parts(layout, faults) as parts:
             app = make_app(parts.api, key=key, faults=faults, journal=journal)
@@ -212,7 +211,6 @@ def _state(parts: _Parts, key: Secret, api_url: str, aws_url: str) -> dict[str, 
         "api_key": key.reveal(),
         "org_id": ORG_ID,
         "aws_endpoint_url": aws_url,
-        "aws_account_id": AWS_ACCOUNT_ID,
         "aws_region": AWS_REGION,
         "ca_file": str(parts.engine.ca_file),
         "pooler": None if pooler is None else ".".join(str(part) for part in pooler),

@@ -52,8 +52,8 @@ class Layout:
         return self.root / "api.seal"
 
     @property
-    def aws_accounts(self) -> Path:
-        return self.root / "aws"
+    def aws_database(self) -> Path:
+        return self.root / "aws.db"
 
     @property
     def aws_seal(self) -> Path:
@@ -73,11 +73,15 @@ class Layout:
 
     def folders(self) -> list[Path]:
         """Folders that are the platform's own with all that is in them."""
-        return [self.engine, self.aws_accounts]
+        return [self.engine]
 
     def files(self) -> list[Path]:
         """Every file the platform may have made itself beside its folders, SQLite's side files included."""
-        databases = [Path(f"{self.api_database}{suffix}") for suffix in ("", "-wal", "-shm")]
+        databases = [
+            Path(f"{path}{suffix}")
+            for path in (self.api_database, self.aws_database)
+            for suffix in ("", "-wal", "-shm")
+        ]
         others = [
             self.state_file,
             self.start_lock,

@@ -27,7 +27,6 @@ class Platform:
     api_key: Secret
     org_id: str
     aws_endpoint_url: str
-    aws_account_id: str
     aws_region: str
     ca_file: Path
     data_dir: Path
@@ -61,7 +60,6 @@ def read_state(layout: Layout) -> Platform | None:
         api_key=Secret(document["api_key"]),
         org_id=document["org_id"],
         aws_endpoint_url=document["aws_endpoint_url"],
-        aws_account_id=document["aws_account_id"],
         aws_region=document["aws_region"],
         ca_file=Path(document["ca_file"]),
         data_dir=layout.root,

@@ -1,5 +1,8 @@
 """Where boto3 gets its credentials from: the surroundings, ``--local``'s own keys, or a role that is assumed.
 
+The local platform takes an access key id of twelve digits as a user of that account, so with ``--local`` each
+environment starts from its own account; what follows (the role, the check of the account) is as on AWS.
+
 botocore is imported when it is needed, never at import: the command line starts without it.
 """
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from neonctl.settings import Settings
 
 ROLE_SESSION_NAME = "neonctl"
+_LOCAL_SECRET_KEY = "local"  # noqa: S105 (the local platform takes any)
 
 
 class Sessions:
@@ -32,40 +36,39 @@ class Sessions:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = RLock()
-        self._first: boto3.Session | None = None
+        self._first: dict[str, boto3.Session] = {}
         self._models: Any = None
 
-    def first(self) -> boto3.Session:
-        """The session that we start from.
+    def first(self, account_id: str) -> boto3.Session:
+        """The session that we start from: what the surroundings give, or ``--local``'s user of the account.
 
         Raises ``ServiceError`` ``LOCAL_NOT_RUNNING`` when ``--local`` has no platform to go to.
         """
         import boto3
 
-        settings = self._settings
-        key_id, key = settings.aws_access_key_id, settings.aws_secret_access_key
-        if settings.local and (settings.aws_endpoint_url is None or key_id is None or key is None):
+        local = self._settings.local
+        if local and self._settings.aws_endpoint_url is None:
             raise ServiceError(
                 "LOCAL_NOT_RUNNING", "the local platform has no AWS endpoint", hint="run: neonctl local up"
             )
+        whose = account_id if local else ""
+        keys = {"aws_access_key_id": account_id, "aws_secret_access_key": _LOCAL_SECRET_KEY} if local else {}
         with self._lock:
-            if self._first is None:
-                keys: dict[str, Any] = {}
-                if key_id is not None and key is not None:
-                    keys = {"aws_access_key_id": key_id, "aws_secret_access_key": key.reveal()}
-                self._first = boto3.Session(botocore_session=self._core(), **keys)
-            return self._first
+            if whose not in self._first:
+                self._first[whose] = boto3.Session(botocore_session=self._core(), **keys)
+            return self._first[whose]
 
-    def assumed(self, role_arn: str, region: str) -> boto3.Session:
-        """A session as a role, whose credentials renew themselves a quarter of an hour before they end.
+    def assumed(self, first: boto3.Session, role_arn: str, region: str) -> boto3.Session:
+        """A session as a role that ``first`` assumes.
 
-        The role is assumed at once, so a refusal shows here; later, whoever makes the call that finds the
-        credentials ending gets the refusal of their renewal. Raises ``AwsError``.
+        Its credentials renew themselves a quarter of an hour before they end. The role is assumed at once, so a
+        refusal shows here; later, whoever makes the call that finds the credentials ending gets the refusal of
+        their renewal. Raises ``AwsError``.
         """
         import boto3
         from botocore.credentials import CredentialProvider, CredentialResolver, RefreshableCredentials
 
-        assume = _assumption(self.client(self.first(), "sts", region), role_arn)
+        assume = _assumption(self.client(first, "sts", region), role_arn)
         given = RefreshableCredentials.create_from_metadata(assume(), refresh_using=assume, method="assume-role")
 
         class Given(CredentialProvider):

@@ -113,6 +113,7 @@ class AwsAccess:
             return self._opened
 
     def _open(self) -> boto3.Session:
+        first = self._sessions.first(self._account_id)
         if self._role_arn is None:
-            return self._sessions.first()
-        return self._sessions.assumed(self._role_arn, self._region)
+            return first
+        return self._sessions.assumed(first, self._role_arn, self._region)

@@ -15,15 +15,12 @@ from botocore.config import Config
 from moto import mock_aws
 
 from neonctl.local.aws.app import make_app
-from neonctl.local.aws.keyring import Credential
 from neonctl.local.aws.store import AwsStore
-from neonctl.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
 
-ACCOUNT = "000000000000"
 REGION = "ap-southeast-2"
 KEY_ID = "local"
 SECRET_KEY = "a-secret-access-key"
@@ -109,7 +106,7 @@ def clock() -> list[float]:
 
 @pytest.fixture
 def store(tmp_path: Path, clock: list[float]) -> Iterator[AwsStore]:
-    store = AwsStore(tmp_path / "aws", tmp_path / "aws.key", clock=lambda: time.time() + clock[0])
+    store = AwsStore(tmp_path / "aws.db", tmp_path / "aws.key", clock=lambda: time.time() + clock[0])
     yield store
     store.close()
 
@@ -120,8 +117,7 @@ def serve(loop: Loop, boto_session: boto3.Session, store: AwsStore) -> Iterator[
     started: list[tuple[web.AppRunner, Endpoint]] = []
 
     def start(**options: Any) -> Endpoint:
-        settings: dict[str, Any] = {"credential": Credential(KEY_ID, Secret(SECRET_KEY)), **options}
-        app = make_app(store, account_id=ACCOUNT, region=REGION, **settings)
+        app = make_app(store, **options)
         runner, port = loop.run(_start(app))
         endpoint = Endpoint(boto_session, f"http://127.0.0.1:{port}")
         started.append((runner, endpoint))

@@ -1,4 +1,4 @@
-"""A process that serves a store until it is killed: ``serve.py FOLDER KEY_FILE``; prints its port."""
+"""A process that serves a store until it is killed: ``serve.py FILE KEY_FILE``; prints its port."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from neonctl.local.aws.store import AwsStore
 
 
 async def main(path: Path, key_file: Path) -> None:
-    runner = web.AppRunner(make_app(AwsStore(path, key_file), account_id="000000000000", region="ap-southeast-2"))
+    runner = web.AppRunner(make_app(AwsStore(path, key_file)))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     sys.stdout.write(f"{runner.addresses[0][1]}\n")

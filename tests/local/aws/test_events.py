@@ -98,6 +98,7 @@ def test_what_arrived_can_be_read_in_order_and_continued(local: Any) -> None:
     assert event["detail"] == {"haircut": "0.2500"}
     assert event["resources"] == ["r"]
     assert event["dropped"] is False
+    assert (event["account"], event["region"]) == ("000000000000", "ap-southeast-2")
     assert arrived(local)["events"] == []
 
 

@@ -33,24 +33,79 @@ def test_caller_identity(both: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "name"), [("secretsmanager", "UnrecognizedClientException"), ("sts", "InvalidClientTokenId")]
+    ("key_id", "account"),
+    [
+        ("test", "000000000000"),
+        ("AKIAIOSFODNN7EXAMPLE", "000000000000"),
+        ("333333333333", "333333333333"),
+        ("33333333333", "000000000000"),
+        ("3333333333333", "000000000000"),
+    ],
 )
-def test_an_unknown_key_id_is_refused(local: Any, service: str, name: str) -> None:
-    client = local.client(service, aws_access_key_id="someone")
-    with pytest.raises(ClientError) as caught:
-        client.list_secrets() if service == "secretsmanager" else client.get_caller_identity()
-    assert code(caught)[0] == name
+@pytest.mark.parametrize("token", [None, "left over"])
+def test_any_static_key_is_taken(local: Any, key_id: str, account: str, token: str | None) -> None:
+    keys = {"aws_access_key_id": key_id, "aws_secret_access_key": "any", "aws_session_token": token}
+    identity = local.client("sts", **keys).get_caller_identity()
+    assert (identity["Account"], identity["Arn"]) == (account, f"arn:aws:iam::{account}:user/local")
+    arn = local.client("secretsmanager", **keys).create_secret(Name="s", SecretString="x")["ARN"]
+    assert arn.split(":")[4] == account
 
 
-@pytest.mark.parametrize(
-    ("service", "name"), [("secretsmanager", "InvalidSignatureException"), ("sts", "SignatureDoesNotMatch")]
-)
-@pytest.mark.parametrize("wrong", [{"aws_secret_access_key": "wrong"}, {"region_name": "us-east-1"}])
-def test_a_wrong_signature_or_region_is_refused(local: Any, service: str, name: str, wrong: dict[str, str]) -> None:
-    client = local.client(service, **wrong)
-    with pytest.raises(ClientError) as caught:
-        client.list_secrets() if service == "secretsmanager" else client.get_caller_identity()
-    assert code(caught)[0] == name
+def test_any_region_is_taken_and_stands_in_arns(local: Any) -> None:
+    regions = ("ap-southeast-2", "us-east-1")
+    here, there = (local.client("secretsmanager", region_name=region) for region in regions)
+    arns = [client.create_secret(Name=name, SecretString=name)["ARN"] for client, name in ((here, "a"), (there, "b"))]
+    assert [arn.split(":")[3] for arn in arns] == list(regions)
+    for client in (here, there):
+        assert sorted(secret["ARN"] for secret in client.list_secrets()["SecretList"]) == sorted(arns)
+        assert [client.get_secret_value(SecretId=arn)["SecretString"] for arn in arns] == ["a", "b"]
+    filtered = here.list_secrets(Filters=[{"Key": "primary-region", "Values": ["us-east-1"]}])["SecretList"]
+    assert [secret["Name"] for secret in filtered] == ["b"]
+
+
+def raw(endpoint: Any, path: str, headers: dict[str, str], *, post: bool = True) -> tuple[int, str]:
+    """A request as no AWS client sends it."""
+    request = urllib.request.Request(f"{endpoint.url}{path}", data=b"{}" if post else None, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code, refusal.read().decode()
+
+
+SIGNED = {
+    "X-Amz-Target": "secretsmanager.ListSecrets",
+    "Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/secretsmanager/aws4_request, "
+    f"SignedHeaders=host;x-amz-date, Signature={'0' * 64}",
+}
+STRANGE = [
+    {"Host": "evil.example"},
+    {"Host": "127.0.0.1.evil.example:80"},
+    {"Host": "localhost:80@evil.example"},
+    {"Host": "::1"},
+    {"Host": "127.0.0.1:port"},
+    {"Host": ""},
+    {"Origin": "http://localhost:3000"},
+    {"Origin": "null"},
+]
+
+
+@pytest.mark.parametrize("strange", STRANGE, ids=str)
+def test_what_a_web_page_may_send_is_refused(local: Any, strange: dict[str, str]) -> None:
+    status, text = raw(local, "/", {**SIGNED, **strange})
+    assert (status, json.loads(text)["__type"]) == (403, "AccessDeniedException")
+    status, text = raw(local, "/", strange)
+    assert status == 403
+    assert "<Code>AccessDenied</Code>" in text
+    for path in ("/_local/events", "/nothing"):
+        assert raw(local, path, strange, post=False)[0] == 403
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:4566", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:65535"])
+def test_every_name_of_this_machine_is_served(local: Any, host: str) -> None:
+    assert raw(local, "/", {**SIGNED, "Host": host}) == (200, '{"SecretList": []}')
+    assert raw(local, "/_local/events", {"Host": host}, post=False)[0] == 200
 
 
 def test_an_unsigned_call_is_refused(local: Any) -> None:
@@ -60,24 +115,10 @@ def test_an_unsigned_call_is_refused(local: Any) -> None:
     assert code(caught) == ("MissingAuthenticationTokenException", 400)
 
 
-def test_without_a_known_secret_key_only_the_id_counts(serve: Any) -> None:
-    from neonctl.local.aws.keyring import Credential
-
-    endpoint = serve(credential=Credential("neon-key"))
-    client = endpoint.client("sts", aws_access_key_id="neon-key", aws_secret_access_key="anything")
-    assert client.get_caller_identity()["Account"]
-
-
-def test_a_header_that_is_no_signature_is_refused(local: Any) -> None:
-    request = urllib.request.Request(
-        local.url,
-        data=b"{}",
-        headers={"X-Amz-Target": "secretsmanager.ListSecrets", "Authorization": "Bearer local"},
-    )
-    with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request, timeout=5)
-    with caught.value as answer:
-        assert json.load(answer)["__type"] == "IncompleteSignatureException"
+@pytest.mark.parametrize("header", ["Bearer local", SIGNED["Authorization"][:-1], SIGNED["Authorization"] + ", more=1"])
+def test_a_header_that_is_no_signature_is_refused(local: Any, header: str) -> None:
+    status, text = raw(local, "/", {**SIGNED, "Authorization": header})
+    assert (status, json.loads(text)["__type"]) == (400, "IncompleteSignatureException")
 
 
 def test_what_is_not_offered_says_so(local: Any) -> None:

@@ -9,8 +9,6 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from neonctl.local.aws.kms_keys import ensure_encryption_key
-
 MESSAGE = b"frozen + available = balance"
 
 
@@ -135,9 +133,26 @@ def test_a_disabled_key_signs_nothing_and_takes_no_secret(local: Any, ours: Any,
         secrets.create_secret(Name="t", SecretString="x", KmsKeyId=signing)
 
 
-def test_start_up_makes_a_named_key_once(store: Any, ours: Any) -> None:
-    found: set[str] = set()
-    for _ in range(2):
-        store.run_sync("000000000000", lambda inside: ensure_encryption_key(inside, "alias/bank-neon"))
-        found.add(ours.describe_key(KeyId="alias/bank-neon")["KeyMetadata"]["KeyId"])
-    assert len(found) == 1
+@pytest.mark.parametrize("named", ["alias/bank-neon", "arn:aws:kms:ap-southeast-2:333333333333:alias/bank-neon"])
+def test_an_unknown_alias_gets_its_key_at_the_first_use(local: Any, ours: Any, refused: Any, named: str) -> None:
+    """Unlike in AWS. Only where something is to be encrypted: asking makes nothing."""
+    with refused(ours, "NotFoundException"):
+        ours.describe_key(KeyId=named)
+    secrets, ssm = local.client("secretsmanager", aws_access_key_id="333333333333"), local.client("ssm")
+    secrets.create_secret(Name="s", SecretString="x", KmsKeyId=named)
+    assert secrets.describe_secret(SecretId="s")["KmsKeyId"] == named
+    ssm.put_parameter(Name="/p", Value="x", Type="SecureString", KeyId=named)
+    shown = ours.describe_key(KeyId="alias/bank-neon")["KeyMetadata"]
+    assert (shown["KeyState"], shown["KeyUsage"], shown["KeyManager"]) == ("Enabled", "ENCRYPT_DECRYPT", "CUSTOMER")
+    assert shown["AWSAccountId"] == shown["Arn"].split(":")[4] == "333333333333"
+    assert len(ours.list_keys()["Keys"]) == 3
+
+
+@pytest.mark.parametrize("named", ["alias/aws/mine", "alias/", "alias/with space", "no-alias"])
+def test_other_unknown_keys_are_refused(local: Any, ours: Any, refused: Any, named: str) -> None:
+    secrets, ssm = local.client("secretsmanager"), local.client("ssm")
+    with refused(secrets, "EncryptionFailure"):
+        secrets.create_secret(Name="s", SecretString="x", KmsKeyId=named)
+    with refused(ssm, "InvalidKeyId"):
+        ssm.put_parameter(Name="/p", Value="x", Type="SecureString", KeyId=named)
+    assert len(ours.list_keys()["Keys"]) == 2

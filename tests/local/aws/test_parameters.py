@@ -159,7 +159,7 @@ def test_values_have_limits(ours: Any, refused: Any) -> None:
     with refused(ours, "HierarchyTypeMismatchException"):
         put(ours, "/b", value="x", Type="SecureString", Overwrite=True)
     with refused(ours, "InvalidKeyId"):
-        put(ours, "/e", Type="SecureString", KeyId="alias/absent")
+        put(ours, "/e", Type="SecureString", KeyId="absent")
 
 
 def test_a_hundred_versions_are_kept_unless_labelled(ours: Any, refused: Any) -> None:

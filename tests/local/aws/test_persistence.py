@@ -20,14 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCRIPT = Path(__file__).parent / "serve.py"
-ACCOUNT = "000000000000"
 CANARY = "canary-correct-horse-battery"
 
 
 @contextmanager
 def serving(directory: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     process = subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(directory / "aws"), str(directory / "aws.key")],
+        [sys.executable, str(SCRIPT), str(directory / "aws.db"), str(directory / "aws.key")],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -118,8 +117,8 @@ def test_no_value_is_on_disk_in_plain_and_files_are_private(
     secrets.create_secret(Name="b", SecretBinary=CANARY.encode())
     local.client("ssm").put_parameter(Name="/p", Value=CANARY, Type="SecureString")
     assert CANARY in secrets.get_secret_value(SecretId="s")["SecretString"]
-    files = [tmp_path / "aws.key", *(tmp_path / "aws").iterdir()]
-    assert {path.name for path in files} >= {"000000000000.db", "000000000000.db-wal", "aws.key"}
+    files = list(tmp_path.glob("aws.*"))
+    assert {path.name for path in files} >= {"aws.db", "aws.db-wal", "aws.key"}
     for path in files:
         assert CANARY.encode() not in path.read_bytes(), path
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
@@ -127,11 +126,9 @@ def test_no_value_is_on_disk_in_plain_and_files_are_private(
 
 
 def test_another_or_a_missing_key_is_told_at_the_start(tmp_path: Path) -> None:
-    path, key_file = tmp_path / "x", tmp_path / "x.key"
+    path, key_file = tmp_path / "x.db", tmp_path / "x.key"
     for _ in range(2):
-        store = AwsStore(path, key_file)
-        store.run_sync("111111111111", lambda _: None)
-        store.close()
+        AwsStore(path, key_file).close()
     key_file.write_bytes(b"k" * 32)
     with pytest.raises(NeonctlError) as caught:
         AwsStore(path, key_file)
@@ -153,6 +150,6 @@ def test_a_failed_operation_leaves_nothing_behind(store: AwsStore) -> None:
         raise LookupError
 
     with pytest.raises(LookupError):
-        store.run_sync(ACCOUNT, half)
-    count = store.run_sync(ACCOUNT, lambda inside: inside.db.execute("SELECT count(*) FROM meta").fetchone()[0])
+        store.run_sync(half)
+    count = store.run_sync(lambda inside: inside.db.execute("SELECT count(*) FROM meta").fetchone()[0])
     assert count == 1

@@ -234,8 +234,8 @@ class TestOursOnly:
         assert value(ours) == "one"
 
     def test_a_key_that_does_not_exist_is_refused(self, local: Any, ours: Any, refused: Any) -> None:
-        with refused(ours, "EncryptionFailure", "alias/bank"):
-            ours.create_secret(Name=NAME, SecretString="one", KmsKeyId="alias/bank")
+        with refused(ours, "EncryptionFailure", "the KMS key absent"):
+            ours.create_secret(Name=NAME, SecretString="one", KmsKeyId="absent")
         with refused(ours, "ResourceNotFoundException"):
             ours.describe_secret(SecretId=NAME)
         kms = local.client("kms")

@@ -1,8 +1,12 @@
 """The HTTP front: which service a request is for, who calls, faults, one transaction, the answer.
 
-``POST /`` speaks AWS's JSON 1.1 and query protocols. The credentials say which account a call is about.
-``GET /_local/events?account=000000000000&bus=default&after=0&limit=100`` is our own: it lists the events that
-arrived on a bus (see ``events.arrived``), so that people and tests can look.
+``POST /`` speaks AWS's JSON 1.1 and query protocols. Any static access key is taken and its signature's value
+not checked, so the endpoint is open to every process of this machine: serve it on the loopback interface only.
+Web pages are kept out (``guard``). The access key id says which account calls (``keyring``), the signature's
+scope for which region; both only stand in ARNs, all see one store.
+
+``GET /_local/events?bus=default&after=0&limit=100`` is our own: it lists the events that arrived on a bus (see
+``events.arrived``), so that people and tests can look.
 """
 
 from __future__ import annotations
@@ -17,10 +21,10 @@ from urllib.parse import parse_qs
 from aiohttp import web
 
 from neonctl.local.aws import events, kms, parameters, secrets_manager, sts
-from neonctl.local.aws.call import Call, Params, parse
-from neonctl.local.aws.keyring import Credential, Keyring
+from neonctl.local.aws.call import Call, parse
+from neonctl.local.aws.guard import no_web_pages
+from neonctl.local.aws.keyring import Keyring
 from neonctl.local.aws.signature import authenticate
-from neonctl.local.aws.store import ACCOUNT_ID
 from neonctl.local.aws.wire import (
     AwsError,
     injected,
@@ -36,13 +40,11 @@ if TYPE_CHECKING:
 
     from neonctl.local.aws.call import Answer, Operation
     from neonctl.local.aws.faults import FaultHook
-    from neonctl.local.aws.keyring import Caller
     from neonctl.local.aws.store import AwsStore, Transaction
 
 _LOG = logging.getLogger(__name__)
 _LARGEST_BODY = 4 * 1024 * 1024
 _MOST_EVENTS = 1000
-_LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 
 _SERVICES: Mapping[str, tuple[str, Mapping[str, Operation]]] = MappingProxyType(
     {
@@ -54,21 +56,10 @@ _SERVICES: Mapping[str, tuple[str, Mapping[str, Operation]]] = MappingProxyType(
 )
 
 
-def make_app(
-    store: AwsStore,
-    *,
-    account_id: str,
-    region: str,
-    faults: FaultHook | None = None,
-    credential: Credential = Credential(),  # noqa: B008 (frozen)
-) -> web.Application:
-    """An application that answers boto3 in one region. The caller closes ``store``.
-
-    ``credential`` is the platform's own, a user of ``account_id``; other accounts are reached by their roles.
-    """
-    keyring = Keyring(store.sealer("sts"), store.clock, credential, account_id=account_id)
-    front = _Front(store, keyring, account_id, region, faults)
-    app = web.Application(client_max_size=_LARGEST_BODY)
+def make_app(store: AwsStore, *, faults: FaultHook | None = None) -> web.Application:
+    """An application that answers boto3, for every account and region. The caller closes ``store``."""
+    front = _Front(store, Keyring(store.sealer, store.clock), faults)
+    app = web.Application(client_max_size=_LARGEST_BODY, middlewares=[no_web_pages])
     app.router.add_post("/", front.call)
     app.router.add_get("/_local/events", front.list_events)
     return app
@@ -78,8 +69,6 @@ def make_app(
 class _Front:
     store: AwsStore
     keyring: Keyring
-    account_id: str
-    region: str
     faults: FaultHook | None
 
     async def call(self, request: web.Request) -> web.Response:
@@ -92,30 +81,20 @@ class _Front:
     async def _json_call(self, request: web.Request, body: bytes) -> web.Response:
         prefix, _, operation = request.headers["X-Amz-Target"].partition(".")
         try:
-            caller = authenticate(request, body, self.keyring, region=self.region, query_protocol=False)
+            caller, region = authenticate(request, body, self.keyring, query_protocol=False)
             service, work = _operation(prefix, operation)
             params = parse(body)
-            return await self._with_faults(
-                request, service, operation, lambda: self._answer(service, work, params, caller)
-            )
+
+            def transaction(inside: Transaction) -> Answer:
+                return work(Call(params, inside.db, inside.sealer, inside.now, caller=caller, region=region))
+
+            return await self._with_faults(request, service, operation, lambda: self._answer(service, transaction))
         except AwsError as error:
             return json_failure(error)
 
-    async def _answer(self, service: str, work: Operation, params: Params, caller: Caller) -> web.Response:
-        def transaction(inside: Transaction) -> Answer:
-            return work(
-                Call(
-                    params,
-                    inside.db,
-                    inside.sealer,
-                    inside.now,
-                    caller=caller,
-                    region=self.region,
-                )
-            )
-
+    async def _answer(self, service: str, transaction: Callable[[Transaction], Answer]) -> web.Response:
         try:
-            return json_answer(await self.store.run(caller.account_id, transaction))
+            return json_answer(await self.store.run(transaction))
         except AwsError:
             raise
         except Exception as error:
@@ -125,7 +104,7 @@ class _Front:
     async def _query_call(self, request: web.Request, body: bytes) -> web.Response:
         """STS, the one service with the query protocol."""
         try:
-            caller = authenticate(request, body, self.keyring, region=self.region, query_protocol=True)
+            caller, _ = authenticate(request, body, self.keyring, query_protocol=True)
             params = {name: values[0] for name, values in parse_qs(body.decode("ascii", "replace")).items()}
             action = params.get("Action", "")
             work = sts.OPERATIONS.get(action)
@@ -157,10 +136,7 @@ class _Front:
         return _cut(request) if fault.cut == "after" else answer
 
     async def list_events(self, request: web.Request) -> web.Response:
-        """What arrived. Open to programs of this machine only; the Host check keeps web pages out."""
-        name = request.host.rsplit(":", 1)[0].strip("[]") if request.host != "::1" else request.host
-        if name not in _LOCAL_NAMES:
-            raise web.HTTPForbidden(text="Ask for 127.0.0.1 or localhost\n")
+        """What arrived."""
         query = request.query
         try:
             after, limit = int(query.get("after", "0")), int(query.get("limit", "100"))
@@ -168,11 +144,9 @@ class _Front:
             raise web.HTTPBadRequest(text="after and limit are whole numbers\n") from None
         if after < 0 or not 1 <= limit <= _MOST_EVENTS:
             raise web.HTTPBadRequest(text=f"after is 0 or more, limit 1 to {_MOST_EVENTS}\n")
-        bus, account = query.get("bus", "default"), query.get("account", self.account_id)
-        if not ACCOUNT_ID.fullmatch(account):
-            raise web.HTTPBadRequest(text="account is the 12 digits of an AWS account\n")
+        bus = query.get("bus", "default")
         return web.json_response(
-            await self.store.run(account, lambda inside: events.arrived(inside, bus=bus, after=after, limit=limit))
+            await self.store.run(lambda inside: events.arrived(inside, bus=bus, after=after, limit=limit))
         )
 
 

@@ -157,9 +157,9 @@ class Call:
 
     @property
     def account_id(self) -> str:
-        """The caller's account: what is read and written here is its own."""
+        """The caller's account: what is made is of it."""
         return self.caller.account_id
 
     def arn(self, service: str, resource: str) -> str:
-        """The ARN of a resource in this account and region."""
+        """The ARN of a resource that this caller makes, in the region that the call is signed for."""
         return f"arn:aws:{service}:{self.region}:{self.account_id}:{resource}"

@@ -1,6 +1,7 @@
 """EventBridge: buses, rules as records, and events that stay to be looked at.
 
-Nothing is delivered to targets. What arrived is read back through ``arrived`` (``GET /_local/events``).
+Nothing is delivered to targets. What arrived is read back through ``arrived`` (``GET /_local/events``). A bus
+is found by its name, also in an ARN: whichever account and region it names, there is one store.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ _LARGEST_REQUEST = 256 * 1024
 _NAME = re.compile(r"[.\-_A-Za-z0-9/]{1,256}")
 
 
-def _bus_name(call: Call, given: str | None) -> str:
-    return (given or "default").removeprefix(call.arn("events", "event-bus/"))
+def _bus_name(given: str | None) -> str:
+    name = given or "default"
+    return name.rpartition(":event-bus/")[2] if name.startswith("arn:") else name
 
 
 def _find_bus(call: Call, name: str) -> sqlite3.Row:
@@ -39,10 +41,14 @@ def _find_bus(call: Call, name: str) -> sqlite3.Row:
     return row
 
 
+def _bus_arn(call: Call, row: sqlite3.Row) -> str:
+    return row["arn"] or call.arn("events", f"event-bus/{row['name']}")
+
+
 def _shown_bus(call: Call, row: sqlite3.Row) -> dict[str, Any]:
     return {
         "Name": row["name"],
-        "Arn": call.arn("events", f"event-bus/{row['name']}"),
+        "Arn": _bus_arn(call, row),
         **({"Description": row["description"]} if row["description"] else {}),
         "CreationTime": row["created_at"],
         "LastModifiedTime": row["modified_at"],
@@ -55,15 +61,16 @@ def _create_bus(call: Call) -> Answer:
         raise invalid(f"{name} is not a valid name of an event bus.")
     if call.db.execute("SELECT 1 FROM event_bus WHERE name = ?", (name,)).fetchone() is not None:
         raise AwsError("ResourceAlreadyExistsException", f"Event bus {name} already exists.")
+    arn = call.arn("events", f"event-bus/{name}")
     call.db.execute(
-        "INSERT INTO event_bus VALUES (?, ?, ?, ?)",
-        (name, call.params.find("Description"), call.now, call.now),
+        "INSERT INTO event_bus VALUES (?, ?, ?, ?, ?)",
+        (name, arn, call.params.find("Description"), call.now, call.now),
     )
-    return {"EventBusArn": call.arn("events", f"event-bus/{name}")}
+    return {"EventBusArn": arn}
 
 
 def _describe_bus(call: Call) -> Answer:
-    return _shown_bus(call, _find_bus(call, _bus_name(call, call.params.find("Name"))))
+    return _shown_bus(call, _find_bus(call, _bus_name(call.params.find("Name"))))
 
 
 def _list_buses(call: Call) -> Answer:
@@ -81,7 +88,7 @@ def _list_buses(call: Call) -> Answer:
 
 def _delete_bus(call: Call) -> Answer:
     """A bus that is not there is no error; one with rules, and the default one, stay."""
-    name = _bus_name(call, call.params.text("Name"))
+    name = _bus_name(call.params.text("Name"))
     if name == "default":
         raise invalid("Cannot delete event bus default.")
     if call.db.execute("SELECT 1 FROM event_rule WHERE bus = ?", (name,)).fetchone() is not None:
@@ -91,8 +98,8 @@ def _delete_bus(call: Call) -> Answer:
 
 
 def _put_rule(call: Call) -> Answer:
-    params, bus = call.params, _bus_name(call, call.params.find("EventBusName"))
-    _find_bus(call, bus)
+    params, found = call.params, _find_bus(call, _bus_name(call.params.find("EventBusName")))
+    bus: str = found["name"]
     name, pattern, schedule = (
         params.text("Name"),
         params.find("EventPattern"),
@@ -111,14 +118,16 @@ def _put_rule(call: Call) -> Answer:
         "INSERT OR REPLACE INTO event_rule VALUES (?, ?, ?, ?, ?, ?, ?)",
         (bus, name, pattern, schedule, state, params.find("Description"), params.find("RoleArn")),
     )
-    return {"RuleArn": _rule_arn(call, bus, name)}
+    return {"RuleArn": _rule_arn(call, found, name)}
 
 
-def _rule_arn(call: Call, bus: str, name: str) -> str:
-    return call.arn("events", f"rule/{name}" if bus == "default" else f"rule/{bus}/{name}")
+def _rule_arn(call: Call, bus: sqlite3.Row, name: str) -> str:
+    """A rule is of its bus's account and region."""
+    where = _bus_arn(call, bus).rpartition("event-bus/")[0]
+    return f"{where}rule/{name}" if bus["name"] == "default" else f"{where}rule/{bus['name']}/{name}"
 
 
-def _shown_rule(call: Call, row: sqlite3.Row) -> dict[str, Any]:
+def _shown_rule(call: Call, bus: sqlite3.Row, row: sqlite3.Row) -> dict[str, Any]:
     optional = {
         "EventPattern": row["pattern"],
         "ScheduleExpression": row["schedule"],
@@ -127,7 +136,7 @@ def _shown_rule(call: Call, row: sqlite3.Row) -> dict[str, Any]:
     }
     return {
         "Name": row["name"],
-        "Arn": _rule_arn(call, row["bus"], row["name"]),
+        "Arn": _rule_arn(call, bus, row["name"]),
         "State": row["state"],
         "EventBusName": row["bus"],
         **{name: value for name, value in optional.items() if value is not None},
@@ -135,9 +144,9 @@ def _shown_rule(call: Call, row: sqlite3.Row) -> dict[str, Any]:
 
 
 def _list_rules(call: Call) -> Answer:
-    bus, prefix = _bus_name(call, call.params.find("EventBusName")), call.params.find("NamePrefix") or ""
-    _find_bus(call, bus)
-    rows: list[sqlite3.Row] = call.db.execute("SELECT * FROM event_rule WHERE bus = ?", (bus,)).fetchall()
+    prefix = call.params.find("NamePrefix") or ""
+    bus = _find_bus(call, _bus_name(call.params.find("EventBusName")))
+    rows: list[sqlite3.Row] = call.db.execute("SELECT * FROM event_rule WHERE bus = ?", (bus["name"],)).fetchall()
     taken, token = page(
         [row for row in rows if row["name"].startswith(prefix)],
         key=lambda row: (row["name"],),
@@ -145,22 +154,21 @@ def _list_rules(call: Call) -> Answer:
         token=call.params.find("NextToken"),
         refusal="ValidationException",
     )
-    return {"Rules": [_shown_rule(call, row) for row in taken], **({"NextToken": token} if token else {})}
+    return {"Rules": [_shown_rule(call, bus, row) for row in taken], **({"NextToken": token} if token else {})}
 
 
 def _describe_rule(call: Call) -> Answer:
-    bus, name = _bus_name(call, call.params.find("EventBusName")), call.params.text("Name")
-    _find_bus(call, bus)
+    bus, name = _find_bus(call, _bus_name(call.params.find("EventBusName"))), call.params.text("Name")
     row: sqlite3.Row | None = call.db.execute(
-        "SELECT * FROM event_rule WHERE bus = ? AND name = ?", (bus, name)
+        "SELECT * FROM event_rule WHERE bus = ? AND name = ?", (bus["name"], name)
     ).fetchone()
     if row is None:
-        raise AwsError("ResourceNotFoundException", f"Rule {name} does not exist on EventBus {bus}.")
-    return _shown_rule(call, row)
+        raise AwsError("ResourceNotFoundException", f"Rule {name} does not exist on EventBus {bus['name']}.")
+    return _shown_rule(call, bus, row)
 
 
 def _delete_rule(call: Call) -> Answer:
-    bus = _bus_name(call, call.params.find("EventBusName"))
+    bus = _bus_name(call.params.find("EventBusName"))
     _find_bus(call, bus)
     call.db.execute("DELETE FROM event_rule WHERE bus = ? AND name = ?", (bus, call.params.text("Name")))
     return None
@@ -190,16 +198,18 @@ def _put_event(call: Call, entry: Params) -> dict[str, Any]:
     refusal = _refusal(entry)
     if refusal is not None:
         return {"ErrorCode": refusal.code, "ErrorMessage": refusal.message}
-    event_id, bus = str(uuid.uuid4()), _bus_name(call, entry.find("EventBusName"))
+    event_id, bus = str(uuid.uuid4()), _bus_name(entry.find("EventBusName"))
     # AWS answers with success for a bus that does not exist and drops the event; so do we, but keep a record.
     known = call.db.execute("SELECT 1 FROM event_bus WHERE name = ?", (bus,)).fetchone() is not None
     time = entry.moment("Time")
     call.db.execute(
-        "INSERT INTO event (id, bus, dropped, source, detail_type, detail, resources, time, received_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO event (id, bus, account, region, dropped, source, detail_type, detail, resources, time,"
+        " received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             event_id,
             bus,
+            call.account_id,
+            call.region,
             int(not known),
             entry.text("Source"),
             entry.text("DetailType"),
@@ -242,6 +252,8 @@ def arrived(transaction: Transaction, *, bus: str, after: int, limit: int) -> di
             "sequence": row["sequence"],
             "id": row["id"],
             "bus": row["bus"],
+            "account": row["account"],
+            "region": row["region"],
             "dropped": bool(row["dropped"]),
             "source": row["source"],
             "detail_type": row["detail_type"],

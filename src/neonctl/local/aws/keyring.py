@@ -1,4 +1,4 @@
-"""Whose keys those are: the platform's own pair, and temporary ones that AssumeRole gives out.
+"""Whose keys those are: static ones, which anybody may make up, and temporary ones that AssumeRole gives out.
 
 A session token is the sealed description of its session, so temporary credentials need no table, survive
 restarts, and can be neither forged nor altered: only this store's key opens them.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import secrets
 import string
 from dataclasses import dataclass
@@ -23,15 +24,12 @@ if TYPE_CHECKING:
     from neonctl.local.aws.sealing import Sealer
 
 _TOKEN_PLACE = "session"  # noqa: S105 (where it is sealed)
+_TEMPORARY = "ASIA"
+_ACCOUNT_ID = re.compile(r"\d{12}", re.ASCII)
 _KEY_ID_ALPHABET = string.ascii_uppercase + "234567"
 
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """The platform's own pair of keys; without ``secret_access_key`` only id and form are checked."""
-
-    access_key_id: str = "local"
-    secret_access_key: Secret | None = None
+OWN_ACCOUNT_ID = "000000000000"
+"""The account of whoever names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,29 +54,30 @@ class TemporaryKeys:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A key that was found: whose it is, how its signatures are checked, when it ends."""
+    """A key that was found: whose it is, how its signatures are checked (None: not at all), when it ends."""
 
     caller: Caller
-    secret: Secret | None
+    secret: Secret | None = None
     expires_at: int | None = None
 
 
 class Keyring:
     """Finds who holds an access key, and issues temporary ones."""
 
-    def __init__(self, sealer: Sealer, clock: Callable[[], float], own: Credential, *, account_id: str) -> None:
+    def __init__(self, sealer: Sealer, clock: Callable[[], float]) -> None:
         self._sealer = sealer
         self._clock = clock
-        self._own = own
-        self._user = Caller(account_id, f"arn:aws:iam::{account_id}:user/local", "AIDALOCAL")
 
     def find(self, access_key_id: str, session_token: str | None) -> Held | None:
-        """The holder of a key, expired or not; None for a key or token that is not ours."""
-        if session_token is not None:
-            return self._opened(access_key_id, session_token)
-        if secrets.compare_digest(access_key_id.encode(), self._own.access_key_id.encode()):
-            return Held(self._user, self._own.secret_access_key)
-        return None
+        """The holder of a key, expired or not; None for a temporary key that is not ours.
+
+        Twelve digits are the key of that account's user, any other static key is of the platform's own account.
+        A token beside a static key says nothing, as it is left over in many an environment.
+        """
+        if access_key_id.startswith(_TEMPORARY):
+            return self._opened(access_key_id, session_token or "")
+        account_id = access_key_id if _ACCOUNT_ID.fullmatch(access_key_id) else OWN_ACCOUNT_ID
+        return Held(Caller(account_id, f"arn:aws:iam::{account_id}:user/local", "AIDALOCAL"))
 
     def is_over(self, held: Held) -> bool:
         """Whether the key has expired."""
@@ -86,7 +85,7 @@ class Keyring:
 
     def issue(self, caller: Caller, duration_s: int) -> TemporaryKeys:
         """New keys for ``caller``."""
-        key_id = "ASIA" + "".join(secrets.choice(_KEY_ID_ALPHABET) for _ in range(16))
+        key_id = _TEMPORARY + "".join(secrets.choice(_KEY_ID_ALPHABET) for _ in range(16))
         secret = secrets.token_urlsafe(30)
         expires_at = int(self._clock()) + duration_s
         session = {

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from neonctl.local.aws.kms_keys import find
+from neonctl.local.aws.kms_keys import USER_ALIAS, find, key_arn
 from neonctl.local.aws.paging import page
 from neonctl.local.aws.wire import AwsError
 
@@ -14,15 +13,12 @@ if TYPE_CHECKING:
 
     from neonctl.local.aws.call import Answer, Call
 
-_ALIAS = re.compile(r"alias/[A-Za-z0-9/_-]{1,250}")
-
 
 def create_alias(call: Call) -> Answer:
     """CreateAlias."""
     name, row = _user_alias(call), find(call, "TargetKeyId")
-    arn = call.arn("kms", name)
     if call.db.execute("SELECT 1 FROM kms_alias WHERE name = ?", (name,)).fetchone() is not None:
-        raise AwsError("AlreadyExistsException", f"An alias with the name {arn} already exists")
+        raise AwsError("AlreadyExistsException", f"An alias with the name {_arn(call, row, name)} already exists")
     call.db.execute("INSERT INTO kms_alias VALUES (?, ?, ?, ?)", (name, row["key_id"], call.now, call.now))
     return None
 
@@ -39,14 +35,21 @@ def _user_alias(call: Call) -> str:
     name = call.params.text("AliasName")
     if name.startswith("alias/aws/"):
         raise AwsError("NotAuthorizedException", "Aliases that begin with alias/aws/ are reserved.")
-    if not _ALIAS.fullmatch(name):
+    if not USER_ALIAS.fullmatch(name):
         raise AwsError("InvalidAliasNameException", f"{name} is not an alias name.")
     return name
 
 
+def _arn(call: Call, key: sqlite3.Row, name: str) -> str:
+    """An alias is of its key's account and region."""
+    return key_arn(call, key).rpartition("key/")[0] + name
+
+
 def list_aliases(call: Call) -> Answer:
     """ListAliases, of one key when it is named, in pages."""
-    rows: list[sqlite3.Row] = call.db.execute("SELECT * FROM kms_alias").fetchall()
+    rows: list[sqlite3.Row] = call.db.execute(
+        "SELECT kms_alias.*, kms_key.arn FROM kms_alias JOIN kms_key USING (key_id)"
+    ).fetchall()
     if "KeyId" in call.params:
         key_id = find(call)["key_id"]
         rows = [row for row in rows if row["key_id"] == key_id]
@@ -60,7 +63,7 @@ def list_aliases(call: Call) -> Answer:
     aliases = [
         {
             "AliasName": row["name"],
-            "AliasArn": call.arn("kms", row["name"]),
+            "AliasArn": _arn(call, row, row["name"]),
             "TargetKeyId": row["key_id"],
             "CreationDate": row["created_at"],
             "LastUpdatedDate": row["updated_at"],

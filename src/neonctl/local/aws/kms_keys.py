@@ -6,6 +6,7 @@ them is not offered (what is stored here is sealed by the store's own key).
 
 from __future__ import annotations
 
+import re
 import uuid
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from neonctl.local.aws.call import Answer, Call
-    from neonctl.local.aws.store import Transaction
 
 _DAY_S = 86400.0
 SYMMETRIC = "SYMMETRIC_DEFAULT"
+USER_ALIAS = re.compile(r"alias/(?!aws/)[A-Za-z0-9/_-]{1,250}")
 
 _CURVES: Mapping[str, ec.EllipticCurve] = MappingProxyType(
     {"ECC_NIST_P256": ec.SECP256R1(), "ECC_NIST_P384": ec.SECP384R1(), "ECC_NIST_P521": ec.SECP521R1()}
@@ -38,41 +39,64 @@ ALGORITHM_OF: Mapping[str, str] = MappingProxyType(
 
 
 def usable_for_encryption(call: Call, key_id: str) -> bool:
-    """Whether a secret or a SecureString may name this key (id, ARN or alias)."""
+    """Whether a secret or a SecureString may name this key (id, ARN or alias).
+
+    An alias that nobody has made gets a key now, unlike in AWS: the YAML that names a key of the bank's accounts
+    has to work on a machine where nobody could make it.
+    """
     row = lookup(call, key_id)
+    alias = _alias_in(key_id)
+    if row is None and alias is not None and USER_ALIAS.fullmatch(alias):
+        row = _made_for(call, alias)
     return row is not None and row["spec"] == SYMMETRIC and state(row) == "Enabled"
 
 
-def ensure_encryption_key(inside: Transaction, alias: str) -> None:
-    """Make a symmetric key under ``alias`` (``alias/bank-neon``) unless the alias is taken.
+def _made_for(call: Call, alias: str) -> sqlite3.Row:
+    row = insert(call, SYMMETRIC, "ENCRYPT_DECRYPT", f"Made at the first use of {alias}", None)
+    call.db.execute("INSERT INTO kms_alias VALUES (?, ?, ?, ?)", (alias, row["key_id"], call.now, call.now))
+    return row
 
-    For start-up code: secrets may only name keys that exist, and on a fresh machine nobody has made any.
-    """
-    if inside.db.execute("SELECT 1 FROM kms_alias WHERE name = ?", (alias,)).fetchone() is not None:
-        return
+
+def insert(call: Call, spec: str, usage: str, description: str, private: bytes | None) -> sqlite3.Row:
+    """A new key of the caller's account and region; ``private`` is stored sealed."""
     key_id = str(uuid.uuid4())
-    inside.db.execute(
-        "INSERT INTO kms_key (key_id, spec, usage, description, manager, created_at)"
-        " VALUES (?, ?, 'ENCRYPT_DECRYPT', ?, 'CUSTOMER', ?)",
-        (key_id, SYMMETRIC, f"Made at start-up for {alias}", inside.now),
+    sealed = None if private is None else call.sealer.seal(place(key_id), private)
+    call.db.execute(
+        "INSERT INTO kms_key (key_id, arn, spec, usage, description, manager, created_at, sealed)"
+        " VALUES (?, ?, ?, ?, ?, 'CUSTOMER', ?, ?)",
+        (key_id, call.arn("kms", f"key/{key_id}"), spec, usage, description, call.now, sealed),
     )
-    inside.db.execute("INSERT INTO kms_alias VALUES (?, ?, ?, ?)", (alias, key_id, inside.now, inside.now))
+    row = lookup(call, key_id)
+    assert row is not None
+    return row
 
 
 def key_arn(call: Call, row: sqlite3.Row) -> str:
-    """The ARN of a key."""
-    return call.arn("kms", f"key/{row['key_id']}")
+    """The ARN of a key; AWS's own keys are of the account and region that asks."""
+    return row["arn"] or call.arn("kms", f"key/{row['key_id']}")
 
 
 def lookup(call: Call, key_id: str) -> sqlite3.Row | None:
-    """By key id, key ARN, alias or alias ARN."""
-    resource = key_id.removeprefix(call.arn("kms", "")).removeprefix("key/")
-    if resource.startswith("alias/"):
+    """By key id, key ARN, alias or alias ARN.
+
+    An alias is found by its name whichever account and region its ARN says: the accounts of a bank each have
+    their own under one name, and here they share it.
+    """
+    alias = _alias_in(key_id)
+    if alias is not None:
         sql = "SELECT kms_key.* FROM kms_alias JOIN kms_key USING (key_id) WHERE name = ?"
-    else:
-        sql = "SELECT * FROM kms_key WHERE key_id = ?"
-    row: sqlite3.Row | None = call.db.execute(sql, (resource,)).fetchone()
+        by_alias: sqlite3.Row | None = call.db.execute(sql, (alias,)).fetchone()
+        return by_alias
+    bare = key_id.rpartition(":")[2].removeprefix("key/")
+    row: sqlite3.Row | None = call.db.execute("SELECT * FROM kms_key WHERE key_id = ?", (bare,)).fetchone()
+    if row is not None and key_id.startswith("arn:") and key_id != key_arn(call, row):
+        return None
     return row
+
+
+def _alias_in(key_id: str) -> str | None:
+    resource = key_id.rpartition(":")[2] if key_id.startswith("arn:") else key_id
+    return resource if resource.startswith("alias/") else None
 
 
 def find(call: Call, parameter: str = "KeyId") -> sqlite3.Row:
@@ -111,30 +135,23 @@ def create_key(call: Call) -> Answer:
         raise invalid(
             f"The operation failed because the KeyUsage value of the KMS key {usage} is not valid for {spec}."
         )
-    key_id = str(uuid.uuid4())
-    sealed = None
+    private = None
     if spec in _CURVES:
-        der = ec.generate_private_key(_CURVES[spec]).private_bytes(
+        private = ec.generate_private_key(_CURVES[spec]).private_bytes(
             serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        sealed = call.sealer.seal(place(key_id), der)
-    call.db.execute(
-        "INSERT INTO kms_key (key_id, spec, usage, description, manager, created_at, sealed)"
-        " VALUES (?, ?, ?, ?, 'CUSTOMER', ?, ?)",
-        (key_id, spec, usage, params.find("Description") or "", call.now, sealed),
-    )
+    row = insert(call, spec, usage, params.find("Description") or "", private)
     tags = {tag.text("TagKey"): tag.find("TagValue") or "" for tag in params.items("Tags")}
-    add_tags(call.db, "key", key_id, tags, refusal="TagException", too_many="TagException")
-    row = lookup(call, key_id)
-    assert row is not None
+    add_tags(call.db, "key", row["key_id"], tags, refusal="TagException", too_many="TagException")
     return {"KeyMetadata": _metadata(call, row)}
 
 
 def _metadata(call: Call, row: sqlite3.Row) -> dict[str, Any]:
+    arn = key_arn(call, row)
     shown: dict[str, Any] = {
-        "AWSAccountId": call.account_id,
+        "AWSAccountId": arn.split(":")[4],
         "KeyId": row["key_id"],
-        "Arn": key_arn(call, row),
+        "Arn": arn,
         "CreationDate": row["created_at"],
         "Enabled": state(row) == "Enabled",
         "Description": row["description"],
@@ -162,7 +179,7 @@ def describe_key(call: Call) -> Answer:
 
 def list_keys(call: Call) -> Answer:
     """ListKeys, in pages."""
-    rows: list[sqlite3.Row] = call.db.execute("SELECT key_id FROM kms_key").fetchall()
+    rows: list[sqlite3.Row] = call.db.execute("SELECT key_id, arn FROM kms_key").fetchall()
     taken, token = page(
         rows,
         key=lambda row: (row["key_id"],),

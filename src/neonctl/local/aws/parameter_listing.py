@@ -76,7 +76,7 @@ def describe(call: Call) -> Answer:
         raise invalid("The embedded platform knows ParameterFilters; Filters is deprecated.")
     rows = _filtered(call, parameter_rows.latest(call), _DESCRIBE_KEYS)
     taken, token = _page(call, rows, most=50, default=50)
-    shown = [{**parameter_rows.metadata(row), "ARN": parameter_rows.arn(call, row["name"])} for row in taken]
+    shown = [{**parameter_rows.metadata(row), "ARN": row["arn"]} for row in taken]
     return {"Parameters": shown, **({"NextToken": token} if token else {})}
 
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from neonctl.local.aws.call import Call
 
 _JOINED = (
-    "SELECT parameter.type, parameter.latest, parameter_version.* FROM parameter JOIN parameter_version USING (name)"
+    "SELECT parameter.arn, parameter.type, parameter.latest, parameter_version.*"
+    " FROM parameter JOIN parameter_version USING (name)"
 )
 
 
@@ -28,15 +29,16 @@ class Reference:
     @classmethod
     def parse(cls, call: Call, text: str) -> Reference:
         """Split a reference. Names hold no colon, so what follows one is the selector."""
-        prefix = call.arn("ssm", "parameter")
-        if text.startswith(prefix):
-            text = text.removeprefix(prefix)
-            # The ARN of an unqualified name has a slash that the name has not.
-            bare = text.removeprefix("/")
-            name = bare.partition(":")[0]
-            if "/" not in name and lookup(call, name) is not None:
-                text = bare
-        name, colon, selector = text.strip().partition(":")
+        text, before = text.strip(), ""
+        if text.startswith("arn:"):
+            *parts, text = text.split(":", 5)
+            before = ":".join(parts) + ":"
+        name, colon, selector = text.partition(":")
+        if before:
+            # "x" and "/x" have one ARN, in AWS too; it then means the name without the slash.
+            sql = "SELECT name FROM parameter WHERE arn = ? ORDER BY name DESC"
+            row = call.db.execute(sql, (before + name,)).fetchone()
+            name = before + name if row is None else str(row["name"])
         return cls(name, selector if colon else None)
 
 
@@ -123,7 +125,7 @@ def shown(call: Call, row: sqlite3.Row, reference: Reference | None = None, *, d
         "Value": value(call, row, decrypt=decrypt),
         "Version": row["version"],
         "LastModifiedDate": row["modified_at"],
-        "ARN": arn(call, row["name"]),
+        "ARN": row["arn"],
         "DataType": row["data_type"],
         **({"Selector": f":{reference.selector}"} if reference is not None and reference.selector else {}),
     }

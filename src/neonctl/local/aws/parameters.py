@@ -45,8 +45,8 @@ def _put(call: Call) -> Answer:
     _check_value(call, value, tier)
     version = 1 if row is None else int(row["latest"]) + 1
     call.db.execute(
-        "INSERT INTO parameter VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET latest = excluded.latest",
-        (name, kind, version),
+        "INSERT INTO parameter VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET latest = excluded.latest",
+        (name, parameter_rows.arn(call, name), kind, version),
     )
     call.db.execute(
         "INSERT INTO parameter_version VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -191,9 +191,9 @@ def _label(call: Call) -> Answer:
     for label in good:
         call.db.execute(
             "INSERT INTO parameter_label VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version",
-            (name, label, row["version"]),
+            (row["name"], label, row["version"]),
         )
-    if len(parameter_rows.labels(call, name, row["version"])) > _MOST_LABELS:
+    if len(parameter_rows.labels(call, row["name"], row["version"])) > _MOST_LABELS:
         raise AwsError("ParameterVersionLabelLimitExceeded", f"A parameter version has at most {_MOST_LABELS} labels.")
     return {
         "InvalidLabels": [label for label in wanted if label not in good],

@@ -1,12 +1,13 @@
--- State of one AWS account (each has a file of its own). A label, alias or tag is a row under a primary key, so that "a label sits on at
--- most one version" and the like cannot be broken by any code path.
+-- State of all AWS accounts and regions. A label, alias or tag is a row under a primary key, so that "a label
+-- sits on at most one version" and the like cannot be broken by any code path. An ARN is that of the account and
+-- region that made the thing; what nobody made (default bus, AWS's own keys) has none and shows the caller's.
 
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
 
 CREATE TABLE secret (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
-    suffix TEXT NOT NULL,
+    arn TEXT NOT NULL UNIQUE,
     description TEXT,
     kms_key_id TEXT,
     created_at REAL NOT NULL,
@@ -49,6 +50,7 @@ END;
 
 CREATE TABLE parameter (
     name TEXT PRIMARY KEY,
+    arn TEXT NOT NULL,
     type TEXT NOT NULL CHECK (type IN ('String', 'StringList', 'SecureString')),
     latest INTEGER NOT NULL
 ) STRICT;
@@ -82,6 +84,7 @@ END;
 
 CREATE TABLE event_bus (
     name TEXT PRIMARY KEY,
+    arn TEXT,
     description TEXT,
     created_at REAL NOT NULL,
     modified_at REAL NOT NULL
@@ -102,6 +105,8 @@ CREATE TABLE event (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     bus TEXT NOT NULL,
+    account TEXT NOT NULL,
+    region TEXT NOT NULL,
     dropped INTEGER NOT NULL,
     source TEXT NOT NULL,
     detail_type TEXT NOT NULL,
@@ -114,6 +119,7 @@ CREATE INDEX event_by_bus ON event (bus, sequence);
 
 CREATE TABLE kms_key (
     key_id TEXT PRIMARY KEY,
+    arn TEXT,
     spec TEXT NOT NULL,
     usage TEXT NOT NULL,
     description TEXT NOT NULL,

@@ -19,33 +19,29 @@ _NONCE_BYTES = 12
 
 
 class Sealer:
-    """Seals bytes for one place in one realm (an account).
+    """Seals bytes for one place.
 
-    Realm and place are authenticated, so a value copied to another row or account does not open.
+    ``place`` is authenticated, so a value copied to another row does not open.
     """
 
-    def __init__(self, key: bytes, realm: str) -> None:
+    def __init__(self, key: bytes) -> None:
         self._cipher = AESGCM(key)
-        self._realm = realm
 
     def seal(self, place: str, plain: bytes) -> bytes:
         """Return nonce and ciphertext of ``plain``."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, plain, self._bound(place))
+        return nonce + self._cipher.encrypt(nonce, plain, place.encode())
 
     def open(self, place: str, sealed: bytes) -> bytes:
         """Return what was sealed at ``place``. Raises NeonctlError(LOCAL_AWS_SEAL_BROKEN)."""
         try:
-            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], self._bound(place))
+            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place.encode())
         except InvalidTag:
             raise NeonctlError(
                 "LOCAL_AWS_SEAL_BROKEN",
                 f"A stored value does not open with this key ({place.split(':', 1)[0]})",
                 hint="The key file belongs to other data; put it back or run `neonctl local reset`",
             ) from None
-
-    def _bound(self, place: str) -> bytes:
-        return f"{self._realm}/{place}".encode()
 
 
 def load_key(key_file: Path, *, create: bool) -> bytes:

@@ -76,7 +76,7 @@ def list_versions(call: Call) -> Answer:
         if version["version_id"] in stages:
             entry["VersionStages"] = stages[version["version_id"]]
         listing.append(entry)
-    return {**secret_rows.identity(call, row), "Versions": listing, **({"NextToken": token} if token else {})}
+    return {**secret_rows.identity(row), "Versions": listing, **({"NextToken": token} if token else {})}
 
 
 def batch(call: Call) -> tuple[list[sqlite3.Row], list[dict[str, str]], str | None]:
@@ -119,7 +119,7 @@ def _shown(call: Call, row: sqlite3.Row, *, deleted_date: float | None) -> dict[
         "DeletedDate": deleted_date,
     }
     return {
-        **secret_rows.identity(call, row),
+        **secret_rows.identity(row),
         "CreatedDate": row["created_at"],
         "LastChangedDate": row["changed_at"],
         **{name: value for name, value in optional.items() if value is not None},
@@ -146,7 +146,7 @@ def _matches(call: Call, row: sqlite3.Row, wanted: Params) -> bool:
         "description": description,
         "tag-key": list(tags),
         "tag-value": list(tags.values()),
-        "primary-region": [call.region],
+        "primary-region": [row["arn"].split(":")[3]],
         "owning-service": list[str](),
         "all": [row["name"], *description, *tags, *tags.values()],
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +20,6 @@ Kind = Literal["SecretString", "SecretBinary"]
 _LARGEST = 65536
 _KEPT_VERSIONS = 100
 _DAY_S = 86400.0
-_SUFFIX = re.compile(r"-[A-Za-z0-9]{6}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +57,17 @@ def missing(what: str = "secret") -> AwsError:
 
 def lookup(call: Call, secret_id: str) -> sqlite3.Row | None:
     """As ``find``, without refusals."""
-    prefix = call.arn("secretsmanager", "secret:")
-    if not secret_id.startswith("arn:"):
-        return _by_name(call, secret_id)
-    if not secret_id.startswith(prefix):
-        return None
-    resource = secret_id.removeprefix(prefix)
-    if _SUFFIX.search(resource):
-        row = _by_name(call, resource[:-7])
-        if row is not None and row["suffix"] == resource[-6:]:
-            return row
-    return _by_name(call, resource)
-
-
-def _by_name(call: Call, name: str) -> sqlite3.Row | None:
-    row: sqlite3.Row | None = call.db.execute("SELECT * FROM secret WHERE name = ?", (name,)).fetchone()
+    sql = "SELECT * FROM secret WHERE name = ?1"
+    if secret_id.startswith("arn:"):
+        # A whole ARN wins over one whose name ends like a suffix.
+        sql = "SELECT * FROM secret WHERE arn = ?1 OR substr(arn, 1, length(arn) - 7) = ?1 ORDER BY arn = ?1 DESC"
+    row: sqlite3.Row | None = call.db.execute(sql, (secret_id,)).fetchone()
     return row
 
 
-def identity(call: Call, row: sqlite3.Row) -> dict[str, Any]:
+def identity(row: sqlite3.Row) -> dict[str, Any]:
     """ARN and Name, which every answer carries."""
-    return {"ARN": call.arn("secretsmanager", f"secret:{row['name']}-{row['suffix']}"), "Name": row["name"]}
+    return {"ARN": row["arn"], "Name": row["name"]}
 
 
 def value_in(params: Params) -> Value | None:
@@ -126,12 +114,12 @@ def content(call: Call, row: sqlite3.Row) -> Value:
     return Value(row["kind"], call.sealer.open(_place(row["secret_id"], row["version_id"]), row["sealed"]))
 
 
-def token_in_use(call: Call, secret: sqlite3.Row, token: str) -> AwsError:
+def token_in_use(secret: sqlite3.Row, token: str) -> AwsError:
     """The refusal of a version id that already holds another value."""
     return AwsError(
         "ResourceExistsException",
         f"You can't use ClientRequestToken {token} because that value is already in use for a version of "
-        f"secret {identity(call, secret)['ARN']}.",
+        f"secret {secret['arn']}.",
     )
 
 

@@ -39,17 +39,18 @@ def _create(call: Call) -> Answer:
         return _created_before(call, existing, value, token)
     _check_key(call)
     suffix = "".join(secrets.choice(_SUFFIX_ALPHABET) for _ in range(6))
+    arn = call.arn("secretsmanager", f"secret:{name}-{suffix}")
     call.db.execute(
-        "INSERT INTO secret (name, suffix, description, kms_key_id, created_at, changed_at) VALUES (?, ?, ?, ?, ?, ?)",
-        (name, suffix, params.find("Description"), params.find("KmsKeyId") or None, call.now, call.now),
+        "INSERT INTO secret (name, arn, description, kms_key_id, created_at, changed_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (name, arn, params.find("Description"), params.find("KmsKeyId") or None, call.now, call.now),
     )
     row = secret_rows.lookup(call, name)
     assert row is not None
     _add_tags(call, name)
     if value is None:
-        return secret_rows.identity(call, row)
+        return secret_rows.identity(row)
     secret_rows.add_version(call, row["id"], token, value, [staging.CURRENT])
-    return {**secret_rows.identity(call, row), "VersionId": token}
+    return {**secret_rows.identity(row), "VersionId": token}
 
 
 def _created_before(call: Call, existing: sqlite3.Row, value: secret_rows.Value | None, token: str) -> Answer:
@@ -60,7 +61,7 @@ def _created_before(call: Call, existing: sqlite3.Row, value: secret_rows.Value 
         )
     version = secret_rows.version(call, existing["id"], token)
     if version is not None and value is not None and secret_rows.content(call, version) == value:
-        return {**secret_rows.identity(call, existing), "VersionId": token}
+        return {**secret_rows.identity(existing), "VersionId": token}
     raise AwsError(
         "ResourceExistsException",
         f"The operation failed because the secret {existing['name']} already exists.",
@@ -99,7 +100,7 @@ def shown_value(call: Call, row: sqlite3.Row, version: sqlite3.Row) -> dict[str,
     value = secret_rows.content(call, version)
     text = value.content.decode() if value.kind == "SecretString" else base64.b64encode(value.content).decode()
     return {
-        **secret_rows.identity(call, row),
+        **secret_rows.identity(row),
         "VersionId": version["version_id"],
         value.kind: text,
         "VersionStages": staging.stages_of(call.db, row["id"], version["version_id"]),
@@ -140,9 +141,9 @@ def _put_value(call: Call) -> Answer:
         stages = call.params.texts("VersionStages") or [staging.CURRENT]
         secret_rows.add_version(call, row["id"], token, value, stages)
     elif secret_rows.content(call, existing) != value:
-        raise secret_rows.token_in_use(call, row, token)
+        raise secret_rows.token_in_use(row, token)
     return {
-        **secret_rows.identity(call, row),
+        **secret_rows.identity(row),
         "VersionId": token,
         "VersionStages": staging.stages_of(call.db, row["id"], token),
     }
@@ -159,12 +160,12 @@ def _update(call: Call) -> Answer:
         call.db.execute("UPDATE secret SET kms_key_id = ? WHERE id = ?", (params.find("KmsKeyId") or None, row["id"]))
     secret_rows.changed(call, row["id"])
     if value is None:
-        return secret_rows.identity(call, row)
+        return secret_rows.identity(row)
     token = secret_rows.token_in(params)
     if secret_rows.version(call, row["id"], token) is not None:
-        raise secret_rows.token_in_use(call, row, token)
+        raise secret_rows.token_in_use(row, token)
     secret_rows.add_version(call, row["id"], token, value, [staging.CURRENT])
-    return {**secret_rows.identity(call, row), "VersionId": token}
+    return {**secret_rows.identity(row), "VersionId": token}
 
 
 def _update_stage(call: Call) -> Answer:
@@ -177,7 +178,7 @@ def _update_stage(call: Call) -> Answer:
         raise AwsError("InvalidParameterException", "You must provide RemoveFromVersionId, MoveToVersionId or both.")
     staging.move(call.db, row["id"], params.text("VersionStage"), remove_from=remove_from, move_to=move_to)
     secret_rows.changed(call, row["id"])
-    return secret_rows.identity(call, row)
+    return secret_rows.identity(row)
 
 
 def _delete(call: Call) -> Answer:
@@ -204,7 +205,7 @@ def _delete(call: Call) -> Answer:
         )
     purge_at = call.now + (30 if window is None else window) * _DAY_S
     call.db.execute("UPDATE secret SET deleted_at = ?, purge_at = ? WHERE id = ?", (call.now, purge_at, row["id"]))
-    return {**secret_rows.identity(call, row), "DeletionDate": purge_at}
+    return {**secret_rows.identity(row), "DeletionDate": purge_at}
 
 
 def _delete_at_once(call: Call) -> Answer:
@@ -214,13 +215,13 @@ def _delete_at_once(call: Call) -> Answer:
         arn = secret_id if secret_id.startswith("arn:") else call.arn("secretsmanager", f"secret:{secret_id}")
         return {"ARN": arn, "Name": secret_id, "DeletionDate": call.now}
     call.db.execute("DELETE FROM secret WHERE id = ?", (row["id"],))
-    return {**secret_rows.identity(call, row), "DeletionDate": call.now}
+    return {**secret_rows.identity(row), "DeletionDate": call.now}
 
 
 def _restore(call: Call) -> Answer:
     row = secret_rows.find(call, deleted="allow")
     call.db.execute("UPDATE secret SET deleted_at = NULL, purge_at = NULL WHERE id = ?", (row["id"],))
-    return secret_rows.identity(call, row)
+    return secret_rows.identity(row)
 
 
 def _tag(call: Call) -> Answer:

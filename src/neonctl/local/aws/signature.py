@@ -1,4 +1,4 @@
-"""Who calls: the access key id, and the Signature Version 4 over the request when the secret is known.
+"""Who calls: the access key id, and the Signature Version 4 over the request when the key is a temporary one.
 
 Written from AWS's description of the algorithm, sharing nothing with botocore: the two prove each other.
 """
@@ -24,10 +24,10 @@ _AUTHORIZATION = re.compile(
 )
 
 
-def authenticate(request: web.Request, body: bytes, keyring: Keyring, *, region: str, query_protocol: bool) -> Caller:
-    """Say who signed a request. Raises AwsError with the names that each protocol uses.
+def authenticate(request: web.Request, body: bytes, keyring: Keyring, *, query_protocol: bool) -> tuple[Caller, str]:
+    """Who signed a request, and for which region. Raises AwsError with the names that each protocol uses.
 
-    A request signed for another region is refused, as a regional endpoint does.
+    A static key's signature has to have the form of one; its value is not looked at, for its secret is unknown.
     """
     header = request.headers.get("Authorization")
     if not header:
@@ -39,14 +39,11 @@ def authenticate(request: web.Request, body: bytes, keyring: Keyring, *, region:
     if held is None:
         name = "InvalidClientTokenId" if query_protocol else "UnrecognizedClient"
         raise _refuse(query_protocol, name, "The security token included in the request is invalid.")
-    mismatch = "SignatureDoesNotMatch" if query_protocol else "InvalidSignature"
-    if parts["region"] != region:
-        raise _refuse(query_protocol, mismatch, f"Credential should be scoped to a valid region: {region}.")
     if held.secret is not None:
         _check_signature(request, body, parts, held.secret, query_protocol=query_protocol)
     if keyring.is_over(held):
         raise _refuse(query_protocol, "ExpiredToken", "The security token included in the request is expired")
-    return held.caller
+    return held.caller, parts["region"]
 
 
 def _check_signature(

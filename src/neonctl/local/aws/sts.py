@@ -1,7 +1,7 @@
 """STS: who calls, and roles of any account to become.
 
-There is no IAM here: a role need not be made and may be assumed by whoever holds a key of this platform. What
-it gives is what tests of several accounts need: credentials of that account, which see its data only and end.
+There is no IAM here: a role need not be made and may be assumed by anybody. What it gives is what the check of
+the account needs: credentials that are of the role's account, can't be forged, and end.
 """
 
 from __future__ import annotations
