@@ -50,7 +50,11 @@ def apply_plan(
     if not plan.work:
         return Applied(plan, {}, observed)
     world = provisioner.build(plan, observed)
-    inside = dict.fromkeys(change.environment for change in plan.work if change.stage > Stage.API)
+    inside = dict.fromkeys(
+        change.environment
+        for change in plan.work
+        if change.stage > Stage.API and desired.environments[change.environment].state == "present"
+    )
     with own_turn(list(inside), world, services):
         provisioner.fill(plan, world)
         ran = _migrate(plan, configuration, services, progress, audit)
