@@ -1,3 +1,22 @@
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
 pytest_plugins = ["postgres_server", "platform_fixture"]
+
+# Hundreds of clusters are made and thrown away: in memory where the machine has a file system for that, since
+# otherwise the tests mostly wait for the disk. What must survive a power cut is not decided by where it lies.
+_MEMORY = Path("/dev/shm")
+_ENOUGH_BYTES = 6 * 2**30
+
+if (
+    "PYTEST_DEBUG_TEMPROOT" not in os.environ
+    and _MEMORY.is_dir()
+    and os.access(_MEMORY, os.W_OK)
+    and shutil.disk_usage(_MEMORY).free > _ENOUGH_BYTES
+):
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(_MEMORY)
+    tempfile.tempdir = str(_MEMORY)
