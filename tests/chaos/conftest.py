@@ -1,7 +1,8 @@
 """``uv run --group test python -m pytest tests/chaos --sweep`` runs the full sweep.
 
 Options: ``--sweep small,changed`` names scenarios (all without a value), ``--shard 1/2`` takes every second point
-(start one process per core), ``--only TEXT`` the points whose label contains it. The count is printed at the end.
+(start one process per core), ``--only TEXT`` the trials whose name contains it
+(``cut-after at sql``). The count is printed at the end.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("chaos")
     group.addoption("--sweep", nargs="?", const="all", default="", help="kill at every point of these scenarios")
     group.addoption("--shard", default="1/1", help="I/N: only every N-th point, from the I-th")
-    group.addoption("--only", default="", help="only points whose label contains this")
+    group.addoption("--only", default="", help="only trials whose name contains this: cut-after at sql COMMIT …")
 
 
 @pytest.fixture(scope="package")

@@ -58,6 +58,9 @@ class Fault:
     how: str
     point: Point | None = None
 
+    def __str__(self) -> str:
+        return f"{self.how} at {self.point or 'every first call'}"
+
 
 class Border:
     """All calls of this process by label, in the order of each label's first one."""
@@ -192,22 +195,31 @@ def _wrap_postgres(border: Border) -> None:
     def connected(*arguments: Any, **keywords: Any) -> Any:
         lose = border.passing(f"sql connect [{keywords['dbname']} as {keywords['user']}]")
         connection = connect(*arguments, **keywords)
-        return _lost(border, connection) if lose else connection
+        if lose:
+            _lose(border, connection)
+        return connection
 
     def executed(self: Any, query: Any, *arguments: Any, **keywords: Any) -> Any:
         lose = border.passing(f"sql {first_words(query)} [{_who(self.connection)}]")
-        result = execute(self, query, *arguments, **keywords)
-        return _lost(border, self.connection) if lose else result
+        try:
+            return execute(self, query, *arguments, **keywords)
+        finally:  # a refusal is an answer too
+            if lose:
+                _lose(border, self.connection)
 
     def left(self: Any, kind: Any, error: Any, trace: Any) -> bool:
         lose = border.passing(f"sql {'ROLLBACK' if kind else 'COMMIT'} [{_who(self.connection)}]")
         result = leave(self, kind, error, trace)
-        return _lost(border, self.connection) if lose else result
+        if lose:
+            _lose(border, self.connection)
+        return result
 
     def scripted(conn: Any, query: str) -> Any:
         lose = border.passing(f"sql migration [{_who(conn)}]")
         result = script(conn, query)
-        return _lost(border, conn) if lose else result
+        if lose:
+            _lose(border, conn)
+        return result
 
     psycopg.connect = connected
     psycopg.Cursor.execute = executed  # type: ignore[method-assign]
@@ -216,10 +228,10 @@ def _wrap_postgres(border: Border) -> None:
 
 
 def _who(connection: Any) -> str:
-    return f"{connection.info.dbname} as {connection.info.user}"
+    return "gone" if connection.closed else f"{connection.info.dbname} as {connection.info.user}"
 
 
-def _lost(border: Border, connection: Any) -> Any:
+def _lose(border: Border, connection: Any) -> None:
     border.passed()
     connection.close()
     raise psycopg.OperationalError("cut")

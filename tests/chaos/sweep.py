@@ -56,11 +56,11 @@ def sweep(site: Site, scenario: Scenario, *, shard: tuple[int, int], only: str) 
     tally = Tally(scenario.name)
     points = _record(site, scenario, tally)
     index, count = shard
-    for point, how in ((point, how) for point in points if only in point.label for how in HOWS):
-        if zlib.crc32(f"{how} {point}".encode()) % count != index - 1:  # the same in every shard's own record
-            continue
-        _trial(site, scenario, tally, Fault(how, point))
-        yield tally
+    for fault in (Fault(how, point) for point in points for how in HOWS):
+        mine = zlib.crc32(str(fault).encode()) % count == index - 1  # the same in every shard's own record
+        if mine and only in str(fault):
+            _trial(site, scenario, tally, fault)
+            yield tally
 
 
 def _record(site: Site, scenario: Scenario, tally: Tally) -> list[Point]:
@@ -82,7 +82,7 @@ def _trial(site: Site, scenario: Scenario, tally: Tally, fault: Fault) -> None:
     site.clear()
     scenario.prepare(site)
     started = time.monotonic()
-    what = f"{fault.how} at {fault.point}"
+    what = str(fault)
     run = site.run(scenario.config, APPLY, fault=fault)
     tally.runs[fault.how] += 1
     if not run.struck:

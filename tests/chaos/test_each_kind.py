@@ -79,3 +79,12 @@ def test_every_first_answer_lost(site: Site, small: Scenario, recorded: Run) -> 
     polls = "neon GET /projects/{}/operations/{}"  # by ids that stood in the lost answers
     assert {label for label in recorded.calls if not label.startswith("sql")} - {polls} <= set(run.struck)
     assert not site.check(small.config, small.expected)
+
+
+def test_connections_to_postgres_lost(site: Site, small: Scenario, recorded: Run) -> None:
+    """Where the program has no way to look, it says so in its own words, and the next run goes on."""
+    site.clear()
+    for label in [label for label in recorded.calls if label.startswith("sql") and "connect" not in label]:
+        run = site.run(small.config, APPLY, fault=Fault("cut-after", Point(label)))
+        assert run.exit_code in {0, 5, 75}, f"{label}: {run}"
+    assert not site.check(small.config, small.expected)

@@ -81,6 +81,7 @@ def read_history(conn: psycopg.Connection[Any]) -> tuple[AppliedMigration, ...]:
     One statement, so that ``SELECT`` on the table is all the caller's role needs. Raises ``ServiceError`` when the
     role may not read it or the connection is gone. The connection must be in autocommit.
     """
+    database, user = conn.info.dbname, conn.info.user  # asked now: a connection that broke cannot say
     try:
         with conn.cursor(row_factory=tuple_row) as cursor:
             rows = cursor.execute(_READ).fetchall()
@@ -89,10 +90,10 @@ def read_history(conn: psycopg.Connection[Any]) -> tuple[AppliedMigration, ...]:
     except psycopg.Error as error:
         raise ServiceError(
             "MIGRATION_HISTORY_UNREADABLE",
-            f"{conn.info.dbname}: flyway_schema_history cannot be read as {conn.info.user}: "
+            f"{database}: flyway_schema_history cannot be read as {user}: "
             f"{error.diag.message_primary or 'the connection was lost'}",
             hint="Check the role's rights in schema public and the connection, then run again.",
-            details={"database": conn.info.dbname, "sqlstate": error.sqlstate},
+            details={"database": database, "sqlstate": error.sqlstate},
         ) from None
     return tuple(_row(row) for row in rows)
 

@@ -12,11 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from psycopg import sql
+
 from neonctl.desired.model import AwsSpec, role_name
 from neonctl.errors import ServiceError
 from neonctl.plan.changes import StoreSecret
 from neonctl.plan.credentials import CONNECTION_TAG, MANAGED_TAG, connection_tag
 from neonctl.plan.observed import Addresses, CredentialMark
+from neonctl.postgres.batch import fetch
 from neonctl.postgres.roles import set_password
 from neonctl.provision.parallel import for_each
 from neonctl.vault.password import generate_password
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from neonctl.provision.services import OwnerAccess, Services
     from neonctl.secret import Secret
     from neonctl.vault.secrets import SecretStore
+
+_WHO = sql.SQL("SELECT current_user, current_database()")
 
 
 @dataclass(frozen=True)
@@ -121,10 +126,10 @@ def log_in(credential: Credential, addresses: Addresses, services: Services, *, 
     with services.login(
         address, credential.dbname, credential.username, credential.password, pooled=pooled, fresh=True
     ) as connection:
-        row = connection.execute("select current_user, current_database()").fetchone()
-    if row != (credential.username, credential.dbname):
+        rows = fetch(connection, _WHO, doing=f"logging in as {credential.username}")
+    if rows != [(credential.username, credential.dbname)]:
         raise ServiceError(
             "CREDENTIAL_WRONG",
-            f"the credential of {credential.username} logs in as {row}",
+            f"the credential of {credential.username} logs in as {rows[0]}",
             hint="run apply again; if it stays, look at the secret's content",
         )

@@ -20,6 +20,7 @@ from neonctl.plan.changes import (
     UpdateSchemaOwner,
 )
 from neonctl.plan.observed import Grant
+from neonctl.postgres.batch import transaction
 from neonctl.postgres.grants import change_grants
 from neonctl.postgres.publications import ensure_publication
 from neonctl.postgres.roles import create_roles, drop_role, grant_membership, revoke_membership
@@ -34,7 +35,7 @@ def apply_roles(connection: psycopg.Connection[TupleRow], changes: Sequence[AnyC
     """Roles and then memberships, all in one transaction: they are of the cluster, so any database will do."""
     wanted = [change.role for change in changes if isinstance(change, CreateRole)]
     wanted += [change.wanted for change in changes if isinstance(change, UpdateRole)]
-    with connection.transaction():
+    with transaction(connection, "changing roles"):
         create_roles(connection, wanted)  # one that exists gets the wanted attributes
         for change in changes:
             match change:
@@ -52,7 +53,7 @@ def apply_structure(connection: psycopg.Connection[TupleRow], changes: Sequence[
     """Schemas, the database's mark and privileges of one database, in one transaction."""
     grants: list[Grant] = []
     revokes: list[Grant] = []
-    with connection.transaction():
+    with transaction(connection, "changing schemas and privileges"):
         for change in changes:
             match change:
                 case CreateSchema():

@@ -17,6 +17,7 @@ from neonctl.desired.model import Desired, EnvironmentSpec, RoleKind, role_name,
 from neonctl.errors import NeonctlError
 from neonctl.plan.diff_database import wanted_object_grants
 from neonctl.plan.observed import Address, EnvironmentSnapshot, Grant
+from neonctl.postgres.batch import fetch
 from neonctl.postgres.probe import try_statement
 from neonctl.provision.parallel import for_each
 from neonctl.provision.progress import Event, Progress
@@ -170,12 +171,13 @@ def _probes(
 def _columns(connection: psycopg.Connection[TupleRow]) -> dict[str, list[str]]:
     """The columns of every table: the catalogue tells their names to everyone."""
     found: dict[str, list[str]] = {}
-    rows = connection.execute(
+    statement = sql.SQL(
         "SELECT n.nspname || '.' || c.relname, a.attname FROM pg_attribute a"
         " JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND n.nspname !~ '^pg_'"
         " ORDER BY 1, a.attnum"
     )
+    rows = fetch(connection, statement, doing="reading the names of columns")
     for table, column in rows:
         found.setdefault(str(table), []).append(str(column))
     return found
@@ -250,7 +252,7 @@ def _replication(subject: _Subject, spec: EnvironmentSpec, services: Services) -
         with services.login(
             address, subject.database, credential.username, credential.password, replication=True
         ) as connection:
-            connection.execute("IDENTIFY_SYSTEM")
+            fetch(connection, sql.SQL("IDENTIFY_SYSTEM"), doing="asking for a replication stream")
     except NeonctlError as error:
         found = "denied" if error.code == "POSTGRES_REFUSED" else "failed"
         message = "" if found == "denied" else error.message
