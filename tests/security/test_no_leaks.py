@@ -63,7 +63,7 @@ def owner_passwords(provisioned) -> set[str]:
     """The password of the one role that Neon's API made, on every branch."""
     platform = provisioned.platform
     found: set[str] = set()
-    for branch in state.branches(platform):
+    for branch in (each for each in state.branches(platform) if each.project == "bank"):
         answer = httpx.get(
             f"{platform.api_url}/projects/{branch.project_id}/connection_uri",
             params={"branch_id": branch.branch_id, "database_name": "bank_core", "role_name": "bank_owner"},

@@ -22,7 +22,6 @@ ALLOWED = {
     "neon/transport.py": "the Authorization header",
     "postgres/connect.py": "logging in",
     "postgres/roles.py": "ALTER ROLE … PASSWORD",
-    "vault/credentials.py": "AWS's own keys",
     "vault/payload.py": "the JSON of a secret",
     "vault/secrets.py": "storing it",
     "secret.py": "where it is defined",
