@@ -180,6 +180,7 @@ _STABLE = (
     (re.compile(r"\b(localhost|127\.0\.0\.1):\d+"), r"\1:[PORT]"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)"), "[TIME]"),
     (re.compile(r"\bin \d+ s\b"), "in [N] s"),
+    (re.compile(r"(?m)^((?:direct_|pooled_)?port) +\d+(?= *$)"), r"\1  [PORT]"),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 
 import httpx
 import pytest
@@ -195,7 +196,15 @@ def strangers(provisioned):
 
         yield make
         for project_id in made:
-            client.delete(f"/projects/{project_id}")
+            _delete(client, f"/projects/{project_id}")
+
+
+def _delete(client: httpx.Client, path: str) -> None:
+    """Locked as long as an operation of the project runs, like at Neon."""
+    deadline = time.monotonic() + 30
+    while client.delete(path).status_code == 423:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def renamed(project, name: str) -> None:

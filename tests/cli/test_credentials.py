@@ -46,16 +46,16 @@ def test_one_credential_is_masked(provisioned):
 field  value
 engine  postgres
 host  localhost
-port  23951
+port  [PORT]
 username  bank_core_readonly
 password  •••
 dbname  bank_core
 sslmode  verify-full
 uri  •••
 direct_host  localhost
-direct_port  23951
+direct_port  [PORT]
 pooled_host  localhost
-pooled_port  23510\
+pooled_port  [PORT]\
 """,
         )
     )
