@@ -27,35 +27,26 @@ from neonctl.local import state
 from neonctl.neon.transport import Patience
 from neonctl_run import Result, interrupt_when, run, run_process
 
-ACCOUNTS = {"dev": "111111111111", "uat": "222222222222", "prod": "333333333333"}
 KEY = "napi_canary0123456789abcdefghijklmnop"
 ONE = ("--env", "dev", "--database", "bank_aml", "--role", "readonly")
 
 
-def stored_passwords(provisioned, environments: Collection[str] = tuple(ACCOUNTS)) -> set[str]:
+def stored_passwords(provisioned, environments: Collection[str]) -> set[str]:
     """The password of every secret of these environments, read from AWS past neonctl."""
     platform = provisioned.platform
-    plain = boto3.Session(
-        aws_access_key_id="local", aws_secret_access_key=platform.api_key.reveal(), region_name="ap-southeast-2"
+    client = boto3.client(
+        "secretsmanager",
+        endpoint_url=platform.aws_endpoint_url,
+        region_name="ap-southeast-2",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
     )
     found: set[str] = set()
-    with contextlib.closing(plain.client("sts", endpoint_url=platform.aws_endpoint_url)) as sts:
-        for account in (ACCOUNTS[name] for name in environments):
-            role = f"arn:aws:iam::{account}:role/neonctl-provisioner"
-            given = sts.assume_role(RoleArn=role, RoleSessionName="canaries")["Credentials"]
-            client = boto3.client(
-                "secretsmanager",
-                endpoint_url=platform.aws_endpoint_url,
-                region_name="ap-southeast-2",
-                aws_access_key_id=given["AccessKeyId"],
-                aws_secret_access_key=given["SecretAccessKey"],
-                aws_session_token=given["SessionToken"],
-            )
-            with contextlib.closing(client):
-                for page in client.get_paginator("list_secrets").paginate():
-                    for secret in page["SecretList"]:
-                        value = client.get_secret_value(SecretId=secret["Name"])["SecretString"]
-                        found.add(json.loads(value)["password"])
+    with contextlib.closing(client):
+        for page in client.get_paginator("list_secrets").paginate():
+            for name in (secret["Name"] for secret in page["SecretList"]):
+                if name.split("/")[1] in environments:
+                    found.add(json.loads(client.get_secret_value(SecretId=name)["SecretString"])["password"])
     return found
 
 
