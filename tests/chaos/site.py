@@ -226,9 +226,12 @@ class Site:
         found = {secret["ARN"]: secret for page in pages for secret in page["SecretList"]}.values()
         wrong = _differs("secrets", [secret["Name"] for secret in found], expected.secrets)
         for secret in found:
-            labels = [label for stages in secret.get("SecretVersionsToStages", {}).values() for label in stages]
-            if "DeletedDate" in secret or labels.count("AWSCURRENT") != 1 or "AWSPENDING" in labels:
-                wrong.append(f"secret {secret['Name']}: {sorted(labels)}, deleted {secret.get('DeletedDate')}")
+            versions = list(secret.get("SecretVersionsToStages", {}).values())
+            current = sum("AWSCURRENT" in labels for labels in versions)
+            # On the current version itself AWSPENDING means nothing: AWS takes such a rotation for finished.
+            pending = any("AWSPENDING" in labels and "AWSCURRENT" not in labels for labels in versions)
+            if "DeletedDate" in secret or current != 1 or pending:
+                wrong.append(f"secret {secret['Name']}: {versions}, deleted {secret.get('DeletedDate')}")
         return wrong
 
     def _branches(self, neon: httpx.Client, project_id: str) -> list[dict[str, Any]]:

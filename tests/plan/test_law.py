@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from neonctl.desired.load import load
 from neonctl.desired.model import Desired, MigrationRef
 from neonctl.errors import UnsafePlanError
-from neonctl.plan.changes import AnyChange, CreateBranch, RebuildDatabase, RunMigrations, StoreSecret
+from neonctl.plan.changes import AnyChange, CreateBranch, CreateSchema, RebuildDatabase, RunMigrations, StoreSecret
 from neonctl.plan.diff import diff
 from neonctl.plan.observed import (
     AppliedVersion,
@@ -198,6 +198,23 @@ def test_a_lower_environment_made_from_a_prod_that_is_in_use_is_built_by_migrati
     assert {change.environment for change in only(plan, RunMigrations)} == {"uat"}
     # The old secrets are there, with passwords of the branch that is gone.
     assert {change.work for change in only(plan, StoreSecret) if isinstance(change, StoreSecret)} == {"replace"}
+
+
+def test_what_a_copy_holds_does_not_count_when_it_is_rebuilt(desired: Desired, settled: Observed) -> None:
+    """A run was killed after it had made the branch: schemas and grants of the copy go with its databases."""
+    uat = settled.environments["uat"]
+    assert uat.cluster
+    copies = {name: replace(each, built_for="br-prod", history=()) for name, each in uat.cluster.databases.items()}
+    copied = replace(uat, cluster=replace(uat.cluster, databases=copies))
+    observed = replace(settled, environments={**settled.environments, "uat": copied})
+    plan = diff(desired, observed)
+    assert len(only(plan, RebuildDatabase)) == len(desired.platform.databases)
+    schemas = [schema for database in desired.platform.databases.values() for schema in database.schemas]
+    assert len(only(plan, CreateSchema)) == len(schemas)
+    assert len(only(plan, RunMigrations)) == len(desired.platform.databases)
+    model = Model(desired, observed)
+    after = model.enact(diff(desired, model.enact(plan)))  # the second time for what needs tables
+    assert diff(desired, after).work == ()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,13 @@ from neonctl.plan.changes import (
 )
 from neonctl.plan.credentials import credential_work, metadata_differences
 from neonctl.plan.diff_database import database_changes, role_changes
-from neonctl.plan.diff_project import api_changes, branch_changes, production, project_changes
+from neonctl.plan.diff_project import (
+    api_changes,
+    branch_changes,
+    is_copied_schema,
+    production,
+    project_changes,
+)
 from neonctl.plan.grants import fresh_database
 from neonctl.plan.observed import ClusterSnapshot, EnvironmentSnapshot, Observed, RoleSnapshot
 from neonctl.plan.ownership import is_ours
@@ -97,7 +103,10 @@ def _inside(name: str, spec: EnvironmentSpec, snapshot: EnvironmentSnapshot, des
     for database, wanted in desired.platform.databases.items():
         if wanted.state == "absent":
             continue
-        found = cluster.databases.get(database) or fresh_database(database, owner)
+        found = cluster.databases.get(database)
+        # A copy that is to be rebuilt (a run was killed after making its branch): what it holds goes with it.
+        if found is None or is_copied_schema(name, snapshot, found):
+            found = fresh_database(database, owner)
         branch_id = snapshot.branch.id if snapshot.branch else None
         yield from database_changes(name, spec, database, found, desired, branch_id)
 

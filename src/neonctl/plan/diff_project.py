@@ -131,7 +131,7 @@ def api_changes(
             continue
         if exists:
             inside = snapshot.cluster.databases.get(database) if snapshot.cluster else None
-            if inside is not None and _is_copied_schema(name, snapshot, inside):
+            if inside is not None and is_copied_schema(name, snapshot, inside):
                 yield _rebuild(name, database, owner)
             continue
         if created_with_project and database == first_database(desired):
@@ -154,7 +154,7 @@ def _rebuild(environment: str, database: str, owner: str) -> RebuildDatabase:
     )
 
 
-def _is_copied_schema(environment: str, snapshot: EnvironmentSnapshot, inside: DatabaseSnapshot) -> bool:
+def is_copied_schema(environment: str, snapshot: EnvironmentSnapshot, inside: DatabaseSnapshot) -> bool:
     """Whether this database is an untouched schema-only copy on a branch that we are still building.
 
     Dropping is allowed only here: the branch carries our annotation, the database does not yet carry this
