@@ -1,13 +1,15 @@
 """What the program relies on from a Neon API: the same for the embedded platform and for Neon itself.
 
-NEON_API_HOST and NEON_API_KEY say where; a project is made, used by all tests in order of the file, and deleted.
-NEON_ORG_ID as for the program, NEON_REGION if not aws-ap-southeast-2, NEON_CA_FILE for an authority of its own.
+Without NEON_API_HOST and NEON_API_KEY it is the embedded platform's turn; with them, theirs. A project is made, used by
+all tests in order of the file, and deleted. NEON_ORG_ID as for the program, NEON_REGION if not aws-ap-southeast-2,
+NEON_CA_FILE for an authority of its own.
 """
 
 from __future__ import annotations
 
 import os
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, LiteralString
 
@@ -16,6 +18,7 @@ import psycopg
 import pytest
 
 from neonctl.errors import NeonctlError
+from neonctl.local.platform import ensure_running, reset
 from neonctl.neon.branches import UNCHANGED
 from neonctl.neon.client import NeonClient
 from neonctl.neon.responses import Compute
@@ -27,26 +30,42 @@ if TYPE_CHECKING:
     from neonctl.neon.connection import ConnectionTarget
     from neonctl.plan.observed import BranchSnapshot, ProjectSnapshot
 
-_HOST = os.environ.get("NEON_API_HOST")
-_KEY = os.environ.get("NEON_API_KEY")
-_CA_FILE = os.environ.get("NEON_CA_FILE", "system")  # the embedded platform has an authority of its own
-pytestmark = [
-    pytest.mark.skipif(not (_HOST and _KEY), reason="NEON_API_HOST and NEON_API_KEY name no Neon API"),
-    pytest.mark.timeout(600),
-]
+pytestmark = pytest.mark.timeout(600)
 OURS = {"managed-by": "neonctl", "purpose": "conformance"}
 
 
+@dataclass(frozen=True)
+class Target:
+    """The API under test, and the authority that its databases' certificates come from."""
+
+    host: str
+    key: str
+    org_id: str | None
+    ca_file: str
+
+
 @pytest.fixture(scope="module")
-def neon_client() -> Iterator[NeonClient]:
-    assert _HOST
-    assert _KEY
-    with NeonClient(api_host=_HOST, api_key=Secret(_KEY), org_id=os.environ.get("NEON_ORG_ID")) as client:
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    host, key = os.environ.get("NEON_API_HOST"), os.environ.get("NEON_API_KEY")
+    if host and key:
+        yield Target(host, key, os.environ.get("NEON_ORG_ID"), os.environ.get("NEON_CA_FILE", "system"))
+        return
+    folder = tmp_path_factory.mktemp("conformance")
+    platform = ensure_running(folder, progress=lambda _: None)
+    try:
+        yield Target(platform.api_url, platform.api_key.reveal(), platform.org_id, str(platform.ca_file))
+    finally:
+        reset(folder)
+
+
+@pytest.fixture(scope="module")
+def neon_client(api: Target) -> Iterator[NeonClient]:
+    with NeonClient(api_host=api.host, api_key=Secret(api.key), org_id=api.org_id) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def project(neon_client: NeonClient) -> Iterator[ProjectSnapshot]:
+def project(neon_client: NeonClient, api: Target) -> Iterator[ProjectSnapshot]:
     made = neon_client.create_project(
         name=f"conformance-{uuid.uuid4().hex[:8]}",
         region=os.environ.get("NEON_REGION", "aws-ap-southeast-2"),
@@ -60,9 +79,8 @@ def project(neon_client: NeonClient) -> Iterator[ProjectSnapshot]:
         annotations=OURS,
     )
     yield made
-    assert _HOST
     httpx.delete(
-        f"{_HOST}/projects/{made.id}", headers={"Authorization": f"Bearer {_KEY}"}, timeout=60
+        f"{api.host}/projects/{made.id}", headers={"Authorization": f"Bearer {api.key}"}, timeout=60
     ).raise_for_status()
 
 
@@ -78,7 +96,7 @@ def dev(neon_client: NeonClient, project: ProjectSnapshot, prod: BranchSnapshot)
     )
 
 
-def answer(target: ConnectionTarget, query: LiteralString) -> object:
+def answer(target: ConnectionTarget, query: LiteralString, ca_file: str) -> object:
     """One value, over a verified connection; None for a statement that gives none."""
     with psycopg.connect(
         host=target.address.host,
@@ -87,7 +105,7 @@ def answer(target: ConnectionTarget, query: LiteralString) -> object:
         password=target.password.reveal(),
         dbname=target.dbname,
         sslmode="verify-full",
-        sslrootcert=_CA_FILE,
+        sslrootcert=ca_file,
         connect_timeout=60,
         prepare_threshold=None,
     ) as connection:
@@ -115,10 +133,10 @@ def test_the_default_branch_comes_with_its_name_note_role_and_database(
 
 @pytest.mark.parametrize("pooled", [False, True])
 def test_the_connection_uri_logs_in(
-    pooled: bool, neon_client: NeonClient, project: ProjectSnapshot, prod: BranchSnapshot
+    api: Target, pooled: bool, neon_client: NeonClient, project: ProjectSnapshot, prod: BranchSnapshot
 ):
     target = neon_client.connection(project.id, prod.id, database="bank_core", role="bank_owner", pooled=pooled)
-    assert answer(target, "SELECT current_user") == "bank_owner"
+    assert answer(target, "SELECT current_user", api.ca_file) == "bank_owner"
     assert target.password == neon_client.reveal_password(project.id, prod.id, "bank_owner")
 
 
@@ -141,24 +159,26 @@ def test_a_child_has_its_parents_password(
 
 
 def test_a_reset_password_is_the_valid_one_when_it_is_returned(
-    neon_client: NeonClient, project: ProjectSnapshot, dev: BranchSnapshot
+    api: Target, neon_client: NeonClient, project: ProjectSnapshot, dev: BranchSnapshot
 ):
     before = neon_client.reveal_password(project.id, dev.id, "bank_owner")
     fresh = neon_client.reset_password(project.id, dev.id, "bank_owner")
     assert fresh != before
     target = neon_client.connection(project.id, dev.id, database="bank_core", role="bank_owner", pooled=False)
     assert target.password == fresh
-    assert answer(target, "SELECT 1") == 1
+    assert answer(target, "SELECT 1", api.ca_file) == 1
 
 
-def test_roles_and_databases_come_and_go(neon_client: NeonClient, project: ProjectSnapshot, dev: BranchSnapshot):
+def test_roles_and_databases_come_and_go(
+    api: Target, neon_client: NeonClient, project: ProjectSnapshot, dev: BranchSnapshot
+):
     neon_client.create_role(project.id, dev.id, "two")
     neon_client.create_role(project.id, dev.id, "two")
     neon_client.create_database(project.id, dev.id, "bank_kyc", "two")
     neon_client.create_database(project.id, dev.id, "bank_kyc", "two")
     assert neon_client.list_databases(project.id, dev.id)["bank_kyc"] == "two"
     target = neon_client.connection(project.id, dev.id, database="bank_kyc", role="two", pooled=False)
-    assert answer(target, "SELECT current_database()") == "bank_kyc"
+    assert answer(target, "SELECT current_database()", api.ca_file) == "bank_kyc"
     assert neon_client.delete_database(project.id, dev.id, "bank_kyc") is True
     assert neon_client.delete_database(project.id, dev.id, "bank_kyc") is False
     assert neon_client.delete_role(project.id, dev.id, "two") is True
@@ -179,16 +199,16 @@ def test_computes_are_resized_started_and_taken_away(
 
 
 def test_a_schema_only_branch_has_tables_but_neither_rows_nor_parent(
-    neon_client: NeonClient, project: ProjectSnapshot, prod: BranchSnapshot
+    api: Target, neon_client: NeonClient, project: ProjectSnapshot, prod: BranchSnapshot
 ):
     source = neon_client.connection(project.id, prod.id, database="bank_core", role="bank_owner", pooled=False)
-    answer(source, "CREATE TABLE seen AS SELECT 1 AS n")
+    answer(source, "CREATE TABLE seen AS SELECT 1 AS n", api.ca_file)
     uat = neon_client.create_branch(
         project.id, name="uat", source_id=prod.id, init_source="schema-only", compute=Compute(0.25, 0.5)
     )
     assert (uat.parent_id, uat.state) == (None, "ready")
     target = neon_client.connection(project.id, uat.id, database="bank_core", role="bank_owner", pooled=False)
-    assert answer(target, "SELECT count(*) FROM seen") == 0
+    assert answer(target, "SELECT count(*) FROM seen", api.ca_file) == 0
     assert neon_client.delete_branch(project.id, uat.id) is True
 
 
@@ -231,18 +251,19 @@ def test_what_is_not_there_is_told_as_such(neon_client: NeonClient, project: Pro
     assert caught.value.code == "NEON_NOT_FOUND"
 
 
-def test_a_wrong_key_is_told_as_such():
-    assert _HOST
+def test_a_wrong_key_is_told_as_such(api: Target):
     with (
-        NeonClient(api_host=_HOST, api_key=Secret("napi_wrong")) as client,
+        NeonClient(api_host=api.host, api_key=Secret("napi_wrong")) as client,
         pytest.raises(NeonctlError) as caught,
     ):
         client.whoami()
     assert caught.value.code == "NEON_UNAUTHORIZED"
 
 
-def test_logical_replication_is_switched_on(neon_client: NeonClient, project: ProjectSnapshot, prod: BranchSnapshot):
+def test_logical_replication_is_switched_on(
+    api: Target, neon_client: NeonClient, project: ProjectSnapshot, prod: BranchSnapshot
+):
     """Last: it cannot be switched off, and all computes restart."""
     assert neon_client.update_project(project.id, logical_replication=True).logical_replication
     target = neon_client.connection(project.id, prod.id, database="bank_core", role="bank_owner", pooled=False)
-    assert answer(target, "SHOW wal_level") == "logical"
+    assert answer(target, "SHOW wal_level", api.ca_file) == "logical"
