@@ -80,6 +80,7 @@ def damage(draw: st.DrawFn) -> tuple[str, object]:
                 "extra-grant",
                 "lost-grant",
                 "role-attribute",
+                "role-end",
                 "lost-role",
                 "mark",
                 "lost-secret",
@@ -136,6 +137,8 @@ def break_something(model: Model, desired: Desired, what: str, environment: str,
             model._set_database(environment, replace(inside, grants=kept))
         case "role-attribute" if role in roles:
             model._set_role(environment, replace(roles[role], createdb=True, bypassrls=True, settings={}))
+        case "role-end" if role in roles:
+            model._set_role(environment, replace(roles[role], valid_until="2030-01-01T00:00:00+00:00"))
         case "lost-role" if role in roles:
             del roles[role]
             owner = desired.platform.project.owner_role
@@ -260,6 +263,22 @@ def test_production_data_in_a_lower_branch_is_refused(desired: Desired, settled:
             ),
         )
     assert caught.value.code == "DATA_FLOWS_DOWN"
+
+
+def test_production_data_restored_into_a_lower_branch_is_refused(desired: Desired, settled: Observed) -> None:
+    prod, dev, uat = (settled.environments[name] for name in ("prod", "dev", "uat"))
+    assert prod.cluster is not None
+    assert uat.cluster is not None
+    restored = replace(settled, environments={**settled.environments, "dev": replace(dev, cluster=prod.cluster)})
+    with pytest.raises(UnsafePlanError) as caught:
+        diff(desired, restored, selection=["dev"])
+    assert caught.value.code == "DATA_FLOWS_DOWN"
+    assert "restored from prod" in caught.value.message
+    going = desired.environments["dev"].model_copy(update={"state": "absent"})
+    gone = desired.model_copy(update={"environments": {**desired.environments, "dev": going}})
+    assert diff(gone, restored).work
+    from_uat = {**settled.environments, "dev": replace(dev, cluster=uat.cluster)}
+    assert diff(desired, replace(settled, environments=from_uat)).work
 
 
 def test_neons_limits_are_checked_before_anything_is_made(desired: Desired) -> None:

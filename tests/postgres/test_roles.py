@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import traceback
 from collections.abc import Callable, Generator
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -82,6 +83,17 @@ def test_creating_again_gives_an_existing_role_the_wanted_attributes(
     create_roles(cluster, wanted)
     found = read_cluster(cluster).roles
     assert [found[first], found[second]] == wanted
+
+
+def test_an_end_of_the_password_is_seen_and_taken_away(cluster: Connection, new_name: Callable[[], str]) -> None:
+    wanted = RoleSnapshot(new_name())
+    create_role(cluster, wanted)
+    alter_role(cluster, wanted.name, RoleChanges(valid_until="2030-01-01T00:00:00Z"))
+    ended = read_cluster(cluster).roles[wanted.name].valid_until
+    assert ended is not None
+    assert datetime.fromisoformat(ended) == datetime(2030, 1, 1, tzinfo=UTC)
+    create_role(cluster, wanted)
+    assert read_cluster(cluster).roles[wanted.name] == wanted
 
 
 def test_altering_changes_only_what_is_named(cluster: Connection, new_name: Callable[[], str]) -> None:

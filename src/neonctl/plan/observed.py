@@ -98,6 +98,7 @@ class RoleSnapshot:
     bypassrls: bool = False
     inherit: bool = True
     connection_limit: int = -1
+    valid_until: str | None = None  # when its password stops working; None: never
     settings: Mapping[str, str] = field(default_factory=dict[str, str])  # ALTER ROLE … SET, for all databases
     member_of: frozenset[str] = frozenset()
     mark: CredentialMark | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from neonctl.desired.model import Desired, EnvironmentSpec
 from neonctl.errors import UnsafePlanError
-from neonctl.plan.observed import BranchSnapshot, Observed
+from neonctl.plan.observed import BranchSnapshot, EnvironmentSnapshot, Observed
 from neonctl.plan.ownership import is_ours
 
 
@@ -110,6 +110,16 @@ def data_refusals(desired: Desired, observed: Observed) -> list[Refusal]:
                     f"delete branch {branch.name} (state: absent, --allow-delete {branch.name}), then apply again",
                 )
             )
+        elif branch and (source := _restored_from(snapshot, by_id, production)):
+            found.append(
+                Refusal(
+                    "DATA_FLOWS_DOWN",
+                    f"branch {branch.name} ({branch.id}) of environment {name} was restored from {source}: its "
+                    "databases carry that branch's mark and history, so they hold its data",
+                    f"restore branch {branch.name} from its own past, or delete it (state: absent, "
+                    f"--allow-delete {branch.name}) and apply again",
+                )
+            )
         if _would_copy(spec, desired):
             found.append(
                 Refusal(
@@ -145,6 +155,22 @@ def migration_refusals(desired: Desired, observed: Observed, chosen: Iterable[st
 def _would_copy(spec: EnvironmentSpec, desired: Desired) -> bool:
     source = desired.environments.get(spec.branch.source or "")
     return source is not None and source.production_data and spec.branch.init != "schema-only"
+
+
+def _restored_from(
+    snapshot: EnvironmentSnapshot | None, by_id: dict[str, BranchSnapshot], production: set[str]
+) -> str | None:
+    """The production branch that this environment's databases were taken from as they were, if any.
+
+    A restore from another branch changes neither parent nor ``init_source``. It brings the source's COMMENT ON
+    DATABASE, which names the source; a schema-only copy may bring that too, but no rows of the migration history.
+    """
+    cluster = snapshot.cluster if snapshot else None
+    for inside in cluster.databases.values() if cluster else ():
+        source = by_id.get(inside.built_for or "")
+        if source and inside.history and (source.name in production or source.default):
+            return source.name
+    return None
 
 
 def _data_ancestor(branch: BranchSnapshot, by_id: dict[str, BranchSnapshot], production: set[str]) -> str | None:

@@ -6,7 +6,7 @@ from neonctl.desired.model import EnvironmentSpec, RoleKind, RoleLimits, role_na
 from neonctl.plan.changes import FieldChange, Scalar
 from neonctl.plan.observed import RoleSnapshot
 
-_ATTRIBUTES = ("login", "superuser", "createdb", "createrole", "replication", "bypassrls", "inherit")
+_ATTRIBUTES = ("login", "superuser", "createdb", "createrole", "replication", "bypassrls", "inherit", "valid_until")
 
 
 def wanted_role(database: str, kind: RoleKind, environment: EnvironmentSpec) -> RoleSnapshot:

@@ -79,6 +79,7 @@ def _role(found: Mapping[str, Any]) -> RoleSnapshot:
         bypassrls=found["bypassrls"],
         inherit=found["inherit"],
         connection_limit=found["connection_limit"],
+        valid_until=found["valid_until"],
         settings=dict(_setting(text) for text in found["settings"]),
         member_of=frozenset(found["member_of"]),
         mark=parse_credential(found["comment"]),

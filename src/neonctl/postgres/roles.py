@@ -34,6 +34,7 @@ class RoleChanges:
     bypassrls: bool | None = None
     inherit: bool | None = None
     connection_limit: int | None = None
+    valid_until: str | None = None  # ``infinity`` takes an end away
 
 
 def create_role(conn: psycopg.Connection[TupleRow], wanted: RoleSnapshot) -> None:
@@ -130,6 +131,7 @@ def _attributes(wanted: RoleSnapshot) -> RoleChanges:
         bypassrls=wanted.bypassrls,
         inherit=wanted.inherit,
         connection_limit=wanted.connection_limit,
+        valid_until=wanted.valid_until or "infinity",
     )
 
 
@@ -149,6 +151,8 @@ def _options(changes: RoleChanges) -> sql.Composed:
     options: list[sql.Composable] = list(words)
     if changes.connection_limit is not None:
         options.append(sql.SQL("CONNECTION LIMIT {}").format(sql.Literal(changes.connection_limit)))
+    if changes.valid_until is not None:
+        options.append(sql.SQL("VALID UNTIL {}").format(sql.Literal(changes.valid_until)))
     return sql.SQL(" ").join(options)
 
 

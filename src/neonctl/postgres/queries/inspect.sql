@@ -14,6 +14,7 @@ SELECT jsonb_build_object(
             'bypassrls', r.rolbypassrls,
             'inherit', r.rolinherit,
             'connection_limit', r.rolconnlimit,
+            'valid_until', nullif(r.rolvaliduntil, 'infinity'),
             'comment', pg_catalog.shobj_description(r.oid, 'pg_authid'),
             'settings', coalesce(
                 (SELECT to_jsonb(s.setconfig)
