@@ -14,7 +14,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from neonctl.errors import NeonctlError, RetryableError, ServiceError
+from neonctl.errors import NeonctlError, RetryableError, ServiceError, UsageError
 from neonctl.local.clusters.orphans import stop_orphans
 from neonctl.local.home import Home
 from neonctl.local.layout import Layout
@@ -41,13 +41,22 @@ def running(data_dir: Path) -> Platform | None:
 def ensure_running(data_dir: Path, *, progress: Callable[[str], None]) -> Platform:
     """The running platform, started when there is none. Of two callers one starts, the other waits.
 
-    Raises ServiceError ``LOCAL_START_FAILED`` with the end of the daemon's log.
+    Raises ServiceError ``LOCAL_START_FAILED`` with the end of the daemon's log, UsageError ``LOCAL_FOLDER`` where no
+    state can be kept.
     """
     platform = running(data_dir)
     if platform is not None:
         return platform
     layout = Layout(data_dir.resolve())
-    layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        layout.start_lock.touch(mode=0o600)
+    except OSError as error:
+        raise UsageError(
+            "LOCAL_FOLDER",
+            f"the local platform cannot keep its state in {layout.root}: {error.strerror}",
+            hint="choose another folder with NEONCTL_LOCAL_DIR, or make this one writable",
+        ) from None
     deadline = time.monotonic() + _START_S
     with _start_lock(layout, deadline, progress):
         platform = running(data_dir)

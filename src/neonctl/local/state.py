@@ -53,7 +53,7 @@ def read_state(layout: Layout) -> Platform | None:
     """What ``platform.json`` says; whether it is still true is another question."""
     try:
         document: dict[str, Any] = json.loads(layout.state_file.read_text())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return Platform(
         api_url=document["api_url"],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from neonctl.errors import ServiceError
+from neonctl.errors import ServiceError, UsageError
 from neonctl.local.layout import Layout
 from neonctl.local.platform import ensure_running, reset, running, stop
 from neonctl.local.state import Platform, branches, journal, set_faults
@@ -141,6 +141,14 @@ def test_a_failed_start_shows_the_log(tmp_path: Path) -> None:
         start(tmp_path)
     assert caught.value.code == "LOCAL_START_FAILED"
     assert caught.value.details["log"]
+
+
+def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UsageError) as caught:
+            ensure_running(folder, progress=lambda _: None)
+        assert caught.value.code == "LOCAL_FOLDER"
 
 
 def test_the_log_holds_no_secret(neon: Any, bank: Any, data_dir: Path) -> None:
