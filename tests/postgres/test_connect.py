@@ -4,7 +4,7 @@ import socket
 import ssl
 import time
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -170,6 +170,24 @@ def test_a_role_without_free_connections_is_worth_another_try(
         finally:
             conn.execute("ALTER ROLE bank_app_user CONNECTION LIMIT -1")
     assert (error.code, error.exit_code, error.retryable) == ("POSTGRES_BUSY", 75, True)
+
+
+def test_a_session_that_sets_things_right_is_not_held_up_by_settings_of_the_role(
+    neon: PostgresServer, endpoint: Endpoint, port: int
+) -> None:
+    with neon.connect(user="bank_owner") as conn:
+        conn.execute("ALTER ROLE bank_app_user SET statement_timeout = '1ms'")
+        conn.execute("ALTER ROLE bank_app_user SET default_transaction_read_only = on")
+        try:
+            login = replace(endpoint.login(port), lock_timeout_s=7)
+            with connect(login, application_name="neonctl test") as made:
+                held = [
+                    made.execute(sql.SQL("SHOW {}").format(sql.Identifier(name))).fetchone()
+                    for name in ("lock_timeout", "statement_timeout", "default_transaction_read_only")
+                ]
+        finally:
+            conn.execute("ALTER ROLE bank_app_user RESET ALL")
+    assert held == [("7s",), ("0",), ("off",)]
 
 
 def test_a_lock_is_worth_another_try_and_a_refusal_is_not(

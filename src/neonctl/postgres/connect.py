@@ -84,10 +84,17 @@ def _attempt(
             connect_timeout=timeout_s,
             tcp_user_timeout=30_000,
             application_name=application_name[:_NAME_LENGTH],
-            options=f"-c lock_timeout={round(login.lock_timeout_s * 1000)}" if login.lock_timeout_s else None,
+            options=_options(login.lock_timeout_s),
             autocommit=autocommit,
             replication="database" if login.replication else None,
             prepare_threshold=None if login.pooled else 5,
         )
     except psycopg.Error as error:
         return connect_failure(error, f"connecting as {login}")
+
+
+def _options(lock_timeout_s: float | None) -> str | None:
+    """Settings of a session that sets things right: stronger than what ALTER DATABASE or ALTER ROLE say of it."""
+    if lock_timeout_s is None:
+        return None
+    return f"-c lock_timeout={round(lock_timeout_s * 1000)} -c statement_timeout=0 -c default_transaction_read_only=off"
