@@ -91,6 +91,7 @@ def damage(draw: st.DrawFn) -> tuple[str, object]:
                 "membership",
                 "owner",
                 "publication",
+                "publication-part",
                 "lost-schema",
                 "address",
                 "protection",
@@ -166,6 +167,9 @@ def break_something(model: Model, desired: Desired, what: str, environment: str,
             model._set_database(environment, replace(inside, schemas={**inside.schemas, schema: "somebody"}))
         case "publication":
             model._set_database(environment, replace(inside, publications={}))
+        case "publication-part":
+            parts = {name: replace(each, whole=False) for name, each in inside.publications.items()}
+            model._set_database(environment, replace(inside, publications=parts))
         case "lost-schema":
             schema = desired.platform.databases[database].schemas[-1]
             model._set_database(

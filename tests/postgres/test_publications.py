@@ -69,6 +69,24 @@ def test_a_publication_of_all_tables_is_refused_and_left_alone(
     assert read_database(owner).publications["bank_cdc"].all_tables
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        "ALTER PUBLICATION bank_cdc SET (publish = 'insert')",
+        "ALTER PUBLICATION bank_cdc SET (publish_via_partition_root = false)",
+        "ALTER PUBLICATION bank_cdc SET TABLE core.log WHERE (id > 7)",
+        "ALTER PUBLICATION bank_cdc SET TABLE core.log (id, at)",
+    ],
+)
+def test_a_publication_of_a_part_is_seen_and_made_whole(owner: Connection, migrator: Connection, part: str) -> None:
+    migrator.execute(TABLES)
+    whole = make(owner, "core.log")
+    assert whole.whole
+    migrator.execute(part)
+    assert not read_database(owner).publications["bank_cdc"].whole
+    assert make(owner, "core.log") == whole
+
+
 def test_changes_in_a_partition_are_published_as_the_table(owner: Connection, migrator: Connection) -> None:
     migrator.execute(TABLES)
     make(owner, "core.log")

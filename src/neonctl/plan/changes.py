@@ -516,6 +516,7 @@ class SetPublication(Change, kind="publication", stage=Stage.FINISH, label="{sel
     owner: str
     old_tables: tuple[str, ...] | None
     tables: tuple[str, ...]
+    was_whole: bool = True
 
     @property
     def action(self) -> Action:
@@ -523,11 +524,13 @@ class SetPublication(Change, kind="publication", stage=Stage.FINISH, label="{sel
 
     @property
     def before(self) -> Details | None:
-        return None if self.old_tables is None else {"tables": list(self.old_tables)}
+        if self.old_tables is None:
+            return None
+        return {"tables": list(self.old_tables), **({} if self.was_whole else {"publishes": "a part of the changes"})}
 
     @property
     def after(self) -> Details:
-        return {"tables": list(self.tables)}
+        return {"tables": list(self.tables), **({} if self.was_whole else {"publishes": "every change"})}
 
 
 @dataclass(frozen=True, kw_only=True)

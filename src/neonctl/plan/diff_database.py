@@ -248,7 +248,7 @@ def _publication_changes(
     current = found.publications.get(name)
     if not tables:
         return
-    if current is None or current.owner != owner or tuple(sorted(current.tables)) != tables:
+    if current is None or current.owner != owner or tuple(sorted(current.tables)) != tables or not current.whole:
         yield SetPublication(
             environment=environment,
             database=database,
@@ -256,6 +256,7 @@ def _publication_changes(
             owner=owner,
             old_tables=None if current is None else tuple(sorted(current.tables)),
             tables=tables,
+            was_whole=current is None or current.whole,
         )
     for other in sorted(found.publications.keys() - {name}):
         yield Report(

@@ -122,12 +122,13 @@ class Grant:
 
 @dataclass(frozen=True)
 class PublicationSnapshot:
-    """A publication of a database."""
+    """A publication of a database. ``whole``: every kind of change, row and column, partitions as their root."""
 
     name: str
     owner: str
     tables: frozenset[str]
     all_tables: bool = False
+    whole: bool = True
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def _database(found: Mapping[str, Any]) -> DatabaseSnapshot:
 
 def _publication(found: Mapping[str, Any]) -> PublicationSnapshot:
     tables = frozenset(cast("Iterable[str]", found["tables"] or ()))
-    return PublicationSnapshot(found["name"], found["owner"], tables, found["all_tables"])
+    return PublicationSnapshot(found["name"], found["owner"], tables, found["all_tables"], found["whole"])
 
 
 def _applied(rows: Iterable[tuple[str | None, str, str, int | None, bool]]) -> Iterable[AppliedVersion]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import psycopg
 from psycopg import sql
@@ -15,11 +15,14 @@ from neonctl.postgres.batch import fetch, run
 from neonctl.postgres.names import identifier, quoted
 from neonctl.postgres.queryfile import query
 
+_WHOLE: Final = "publish = 'insert, update, delete, truncate', publish_via_partition_root = true"
+
 
 def ensure_publication(conn: psycopg.Connection[TupleRow], name: str, owner: str, tables: Iterable[str]) -> None:
     """Make or correct the publication: this owner, exactly these tables (qualified names).
 
-    Partitions publish as their root: a consumer sees one topic per table, not one per month. An owner must hold
+    Partitions publish as their root: a consumer sees one topic per table, not one per month. Every kind of change, row
+    and column is published: a filter that somebody set would lose them silently. An owner must hold
     CREATE on the database at the moment it receives a publication; it is given and taken back in one transaction.
     Raises POSTGRES_REFUSED for a FOR ALL TABLES publication of that name: only a superuser may own such a thing.
     """
@@ -39,7 +42,9 @@ def ensure_publication(conn: psycopg.Connection[TupleRow], name: str, owner: str
             hint=f"drop publication {name} by hand once its consumers are stopped, then run the command again",
         )
     statements: list[sql.Composable] = []
-    if found.tables != wanted:
+    if not found.whole:
+        statements.append(sql.SQL("ALTER PUBLICATION {} SET ({})").format(sql.Identifier(name), sql.SQL(_WHOLE)))
+    if found.tables != wanted or not found.whole:
         statements.append(_set_tables(name, wanted, found.tables))
     if found.owner != owner:
         statements += give
@@ -48,7 +53,7 @@ def ensure_publication(conn: psycopg.Connection[TupleRow], name: str, owner: str
 
 def _snapshot(name: str, found: Mapping[str, Any]) -> PublicationSnapshot:
     tables = frozenset(f"{quoted(schema)}.{quoted(table)}" for schema, table in found["tables"])
-    return PublicationSnapshot(name, found["owner"], tables, found["all_tables"])
+    return PublicationSnapshot(name, found["owner"], tables, found["all_tables"], found["whole"])
 
 
 def _create(name: str, tables: frozenset[str]) -> sql.Composed:

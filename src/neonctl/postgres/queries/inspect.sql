@@ -190,6 +190,10 @@ SELECT jsonb_build_object(
             'name', p.pubname,
             'owner', pg_catalog.pg_get_userbyid(p.pubowner),
             'all_tables', p.puballtables,
+            'whole', (p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate AND p.pubviaroot
+                      AND NOT EXISTS (SELECT FROM pg_catalog.pg_publication_rel AS m
+                                      WHERE m.prpubid = p.oid
+                                        AND (m.prqual IS NOT NULL OR m.prattrs IS NOT NULL))),
             'tables', (SELECT jsonb_agg(r.name)
                        FROM pg_catalog.pg_publication_rel AS m
                        JOIN relation AS r ON r.oid = m.prrelid

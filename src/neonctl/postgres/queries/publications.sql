@@ -4,6 +4,10 @@ SELECT pg_catalog.has_database_privilege(%(owner)s, pg_catalog.current_database(
        (SELECT jsonb_build_object(
             'owner', pg_catalog.pg_get_userbyid(p.pubowner),
             'all_tables', p.puballtables,
+            'whole', (p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate AND p.pubviaroot
+                      AND NOT EXISTS (SELECT FROM pg_catalog.pg_publication_rel AS m
+                                      WHERE m.prpubid = p.oid
+                                        AND (m.prqual IS NOT NULL OR m.prattrs IS NOT NULL))),
             'tables', coalesce(
                 (SELECT jsonb_agg(jsonb_build_array(n.nspname, c.relname))
                  FROM pg_catalog.pg_publication_rel AS r
