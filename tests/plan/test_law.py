@@ -81,6 +81,7 @@ def damage(draw: st.DrawFn) -> tuple[str, object]:
                 "lost-grant",
                 "role-attribute",
                 "role-end",
+                "role-override",
                 "lost-role",
                 "mark",
                 "lost-secret",
@@ -140,6 +141,9 @@ def break_something(model: Model, desired: Desired, what: str, environment: str,
             model._set_role(environment, replace(roles[role], createdb=True, bypassrls=True, settings={}))
         case "role-end" if role in roles:
             model._set_role(environment, replace(roles[role], valid_until="2030-01-01T00:00:00+00:00"))
+        case "role-override" if role in roles:
+            names = dict.fromkeys(roles[role].settings, "1h")
+            model._set_role(environment, replace(roles[role], overrides={database: names}))
         case "lost-role" if role in roles:
             del roles[role]
             owner = desired.platform.project.owner_role

@@ -20,6 +20,7 @@ from neonctl.postgres.roles import (
     create_roles,
     drop_role,
     grant_membership,
+    reset_overrides,
     revoke_membership,
     set_password,
     set_role_settings,
@@ -94,6 +95,23 @@ def test_an_end_of_the_password_is_seen_and_taken_away(cluster: Connection, new_
     assert datetime.fromisoformat(ended) == datetime(2030, 1, 1, tzinfo=UTC)
     create_role(cluster, wanted)
     assert read_cluster(cluster).roles[wanted.name] == wanted
+
+
+def test_settings_in_one_database_are_seen_and_only_the_named_are_taken_away(
+    cluster: Connection, database: str, new_name: Callable[[], str]
+) -> None:
+    wanted = RoleSnapshot(new_name(), settings={"statement_timeout": "30s"})
+    create_role(cluster, wanted)
+    own = {"statement_timeout": "0", "work_mem": "8MB"}
+    for name, value in own.items():
+        cluster.execute(
+            sql.SQL("ALTER ROLE {} IN DATABASE {} SET {} TO {}").format(
+                *map(sql.Identifier, (wanted.name, database, name)), sql.Literal(value)
+            )
+        )
+    assert read_cluster(cluster).roles[wanted.name].overrides == {database: own}
+    reset_overrides(cluster, wanted, [database])
+    assert read_cluster(cluster).roles[wanted.name].overrides == {database: {"work_mem": "8MB"}}
 
 
 def test_altering_changes_only_what_is_named(cluster: Connection, new_name: Callable[[], str]) -> None:

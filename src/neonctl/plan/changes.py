@@ -281,10 +281,14 @@ class CreateRole(Change, kind="role", stage=Stage.ROLE, label="{self.database}/{
 
 @dataclass(frozen=True, kw_only=True)
 class UpdateRole(SettingsChange, kind="role", stage=Stage.ROLE, label="{self.database}/{self.wanted.name}"):
-    """Bring a role's attributes and settings to what the YAML says. ``wanted`` is the whole role."""
+    """Bring a role's attributes and settings to what the YAML says. ``wanted`` is the whole role.
+
+    ``overridden``: databases in which settings that the YAML names have another value for this role.
+    """
 
     database: str
     wanted: RoleSnapshot
+    overridden: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

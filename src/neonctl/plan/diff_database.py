@@ -91,7 +91,10 @@ def _role_change(
     limit_managed = spec.roles.get(kind, RoleLimits()).connection_limit is not None
     fields = role_differences(wanted, found, limit_managed=limit_managed)
     if fields:
-        yield UpdateRole(environment=environment, database=database, wanted=wanted, fields=fields)
+        overridden = tuple(sorted(name for name, own in found.overrides.items() if own.keys() & wanted.settings.keys()))
+        yield UpdateRole(
+            environment=environment, database=database, wanted=wanted, fields=fields, overridden=overridden
+        )
 
 
 def database_changes(

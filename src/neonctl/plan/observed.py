@@ -100,6 +100,7 @@ class RoleSnapshot:
     connection_limit: int = -1
     valid_until: str | None = None  # when its password stops working; None: never
     settings: Mapping[str, str] = field(default_factory=dict[str, str])  # ALTER ROLE … SET, for all databases
+    overrides: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])  # IN DATABASE
     member_of: frozenset[str] = frozenset()
     mark: CredentialMark | None = None
 

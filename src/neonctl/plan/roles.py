@@ -45,4 +45,10 @@ def role_differences(wanted: RoleSnapshot, found: RoleSnapshot, *, limit_managed
         for name, value in sorted(wanted.settings.items())
         if found.settings.get(name) != value
     )
+    fields.extend(  # in one database a setting of its own beats the role's
+        FieldChange(f"{name} in {database}", value, wanted.settings[name])
+        for database, settings in sorted(found.overrides.items())
+        for name, value in sorted(settings.items())
+        if name in wanted.settings
+    )
     return tuple(fields)

@@ -81,6 +81,7 @@ def _role(found: Mapping[str, Any]) -> RoleSnapshot:
         connection_limit=found["connection_limit"],
         valid_until=found["valid_until"],
         settings=dict(_setting(text) for text in found["settings"]),
+        overrides={name: dict(map(_setting, texts)) for name, texts in found["overrides"].items()},
         member_of=frozenset(found["member_of"]),
         mark=parse_credential(found["comment"]),
     )

@@ -74,6 +74,18 @@ def set_role_settings(conn: psycopg.Connection[TupleRow], name: str, settings: M
     run(conn, _settings(name, settings), doing=f"setting parameters of role {name}")
 
 
+def reset_overrides(conn: psycopg.Connection[TupleRow], wanted: RoleSnapshot, databases: Iterable[str]) -> None:
+    """Take away what ``ALTER ROLE … IN DATABASE … SET`` put before the wanted settings; others are left alone."""
+    statements: list[sql.Composable] = [
+        sql.SQL("ALTER ROLE {} IN DATABASE {} RESET {}").format(
+            sql.Identifier(wanted.name), sql.Identifier(database), sql.Identifier(*name.split("."))
+        )
+        for database in databases
+        for name in sorted(wanted.settings)
+    ]
+    run(conn, statements, doing=f"setting parameters of role {wanted.name}")
+
+
 def set_password(conn: psycopg.Connection[TupleRow], role: str, password: Secret, mark: CredentialMark | None) -> None:
     """Set the password and say in the role's comment what it belongs to, in one transaction.
 

@@ -23,7 +23,7 @@ from neonctl.plan.observed import Grant
 from neonctl.postgres.batch import transaction
 from neonctl.postgres.grants import change_grants
 from neonctl.postgres.publications import ensure_publication
-from neonctl.postgres.roles import create_roles, drop_role, grant_membership, revoke_membership
+from neonctl.postgres.roles import create_roles, drop_role, grant_membership, reset_overrides, revoke_membership
 from neonctl.postgres.schemas import create_schema, mark_database, set_schema_owner
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def apply_roles(connection: psycopg.Connection[TupleRow], changes: Sequence[AnyC
         create_roles(connection, wanted)  # one that exists gets the wanted attributes
         for change in changes:
             match change:
+                case UpdateRole():
+                    reset_overrides(connection, change.wanted, change.overridden)
                 case GrantMembership():
                     grant_membership(connection, change.role, change.member)
                 case RevokeMembership():

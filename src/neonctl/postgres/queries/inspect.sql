@@ -21,6 +21,12 @@ SELECT jsonb_build_object(
                  FROM pg_catalog.pg_db_role_setting AS s
                  WHERE s.setrole = r.oid AND s.setdatabase = 0),
                 '[]'),
+            'overrides', coalesce(
+                (SELECT jsonb_object_agg(d.datname, s.setconfig)
+                 FROM pg_catalog.pg_db_role_setting AS s
+                 JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
+                 WHERE s.setrole = r.oid),
+                '{}'),
             'member_of', coalesce(
                 (SELECT jsonb_agg(DISTINCT held.rolname)
                  FROM pg_catalog.pg_auth_members AS m
