@@ -105,6 +105,14 @@ def test_a_password_changed_by_hand_is_proven_wrong_by_verify_and_repaired_on_re
     assert provisioned.run("verify", "--env", "dev").code == 0
 
 
+@pytest.mark.parametrize("stages", [["AWSCURRENT"], ["AWSPENDING"]])
+def test_something_else_stored_as_a_credential_gives_way_to_a_new_one(provisioned, aws, stages):
+    name = "bank-neon/dev/bank_aml/readonly"
+    aws("secretsmanager").put_secret_value(SecretId=name, SecretString='{"password": "typed"}', VersionStages=stages)
+    brought_back(provisioned, ("update", "dev/bank_aml/bank_aml_readonly"))
+    assert provisioned.run("verify", "--env", "dev").code == 0
+
+
 def test_a_secret_deleted_by_hand_is_restored(provisioned, aws):
     aws("secretsmanager").delete_secret(SecretId="bank-neon/dev/bank_aml/readonly")
     brought_back(provisioned, ("update", "dev/bank_aml/bank_aml_readonly"))

@@ -79,15 +79,27 @@ def _prepare(
         version = secrets.create(change.secret, credential, token=token, kms_key_id=aws.kms_key_id, tags=tags)
         return Target(change, aws, addresses, version, credential, current=True, tagged=True)
     if found.pending_version is not None:
-        version, credential = secrets.read(change.secret, version_id=found.pending_version)
-        if credential == _credential(change, addresses, credential.password, services):
+        version, credential = _read(secrets, change.secret, found.pending_version)
+        if credential and credential == _credential(change, addresses, credential.password, services):
             return Target(change, aws, addresses, version, credential, current=False)
     elif change.work != "replace":
-        version, credential = secrets.read(change.secret)
-        if credential == _credential(change, addresses, credential.password, services):
-            return Target(change, aws, addresses, version, credential, current=True)
-        return _stage(change, aws, addresses, secrets, _credential(change, addresses, credential.password, services))
+        version, credential = _read(secrets, change.secret)
+        if credential:
+            wanted = _credential(change, addresses, credential.password, services)
+            if credential == wanted:
+                return Target(change, aws, addresses, version, credential, current=True)
+            return _stage(change, aws, addresses, secrets, wanted)
     return _stage(change, aws, addresses, secrets, _credential(change, addresses, generate_password(), services))
+
+
+def _read(secrets: SecretStore, name: str, version_id: str | None = None) -> tuple[str, Credential | None]:
+    """A version and its credential; None where somebody stored something else, for which a new one takes its place."""
+    try:
+        return secrets.read(name, version_id=version_id)
+    except ServiceError as error:
+        if error.code != "SECRET_MALFORMED":
+            raise
+        return "", None
 
 
 def _stage(
