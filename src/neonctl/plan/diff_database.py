@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from neonctl.desired.model import DatabaseSpec, Desired, EnvironmentSpec, RoleKind, RoleLimits, role_name
 from neonctl.plan.changes import (
@@ -89,6 +90,8 @@ def _role_change(
         yield CreateRole(environment=environment, database=database, role=wanted)
         return
     limit_managed = spec.roles.get(kind, RoleLimits()).connection_limit is not None
+    if not limit_managed:
+        wanted = replace(wanted, connection_limit=found.connection_limit)  # unset in the YAML: left as it is
     fields = role_differences(wanted, found, limit_managed=limit_managed)
     if fields:
         overridden = tuple(sorted(name for name, own in found.overrides.items() if own.keys() & wanted.settings.keys()))
@@ -150,7 +153,12 @@ def settled_changes(
             reason="was generated before the newest migration: write it again with verify --write-privileges",
         )
     if all(each.version in on_disk for each in found.history or ()):  # else the database is ahead of these files
-        present = frozenset(grant for grant in found.grants if grant.kind in OBJECT_KINDS)
+        declared = {*desired.platform.databases[database].schemas, "public"}
+        present = frozenset(
+            grant
+            for grant in found.grants
+            if grant.kind in OBJECT_KINDS and grant.object.split(".", 1)[0] in declared  # other schemas: left alone
+        )
         wanted = wanted_object_grants(desired, database, found)
         yield from _grant_changes(environment, database, wanted, present, desired)
     if spec.cdc:
@@ -171,7 +179,9 @@ def wanted_object_grants(desired: Desired, database: str, found: DatabaseSnapsho
     is. The YAML's column grants win over both: the role named there sees those columns of the table and no others.
     """
     committed = None if _out_of_date(desired, database) else desired.privileges.get(database)
-    wanted = {g for g in found.grants if g.kind in OBJECT_KINDS} if committed is None else set(parse(committed))
+    declared = {*desired.platform.databases[database].schemas, "public"}
+    left = {g for g in found.grants if g.kind in OBJECT_KINDS and g.object.split(".", 1)[0] in declared}
+    wanted = left if committed is None else set(parse(committed))
     for rule in desired.platform.databases[database].column_grants:
         if rule.table not in found.tables:
             continue

@@ -101,6 +101,15 @@ def set_password(conn: psycopg.Connection[TupleRow], role: str, password: Secret
     run(conn, statements, doing=f"setting the password of role {role}")
 
 
+def mark_passwords(conn: psycopg.Connection[TupleRow], marks: Mapping[str, CredentialMark]) -> None:
+    """Say in each role's comment what its password belongs to. ``marks``: by role; all of them in one transaction."""
+    statements = [
+        sql.SQL("COMMENT ON ROLE {} IS {}").format(sql.Identifier(role), sql.Literal(credential_comment(mark)))
+        for role, mark in marks.items()
+    ]
+    run(conn, statements, doing="marking passwords as tested")
+
+
 def grant_membership(
     conn: psycopg.Connection[TupleRow],
     role: str,

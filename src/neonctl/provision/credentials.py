@@ -20,7 +20,7 @@ from neonctl.plan.changes import StoreSecret
 from neonctl.plan.credentials import CONNECTION_TAG, MANAGED_TAG, connection_tag
 from neonctl.plan.observed import Addresses, CredentialMark
 from neonctl.postgres.batch import fetch
-from neonctl.postgres.roles import set_password
+from neonctl.postgres.roles import mark_passwords, set_password
 from neonctl.provision.parallel import for_each
 from neonctl.vault.password import generate_password
 from neonctl.vault.payload import Credential, make_credential
@@ -62,9 +62,13 @@ def store_credentials(targets: Sequence[Target], services: Services, *, branch_i
         return
     with services.connect_as_owner(access, targets[0].change.database) as connection:
         for target in targets:
-            mark = CredentialMark(branch_id, target.version_id)
-            set_password(connection, target.credential.username, target.credential.password, mark)
-    for_each(lambda target: _finish(target, services), targets)
+            # Without a mark until it is proven: a run that ends before that leaves something to see.
+            set_password(connection, target.credential.username, target.credential.password, None)
+        for_each(lambda target: _finish(target, services), targets)
+        mark_passwords(
+            connection,
+            {target.credential.username: CredentialMark(branch_id, target.version_id) for target in targets},
+        )
 
 
 def _prepare(
