@@ -44,7 +44,7 @@ def test_the_platform_is_killed_meanwhile(site: Site, small: Scenario, point: Po
     "point",
     [
         Point("neon POST /projects"),  # Neon takes two projects of one name
-        Point("aws sts.GetCallerIdentity"),
+        Point("aws sts.AssumeRole"),
     ],
     ids=str,
 )

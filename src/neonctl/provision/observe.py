@@ -185,16 +185,15 @@ def observe_cluster(
     if not inside:
         return ClusterSnapshot()
 
-    def roles() -> ClusterSnapshot:
-        with services.connect_as_owner(access, access.direct.dbname) as connection:
-            return read_cluster(connection)
-
-    def database(name: str) -> DatabaseSnapshot:
+    def database(name: str) -> tuple[ClusterSnapshot, DatabaseSnapshot]:
         with services.connect_as_owner(access, name) as connection:
-            return read_database(connection)
+            # Roles are of the whole branch: one of the connections asks for them too.
+            cluster = read_cluster(connection) if name == inside[0] else ClusterSnapshot()
+            return cluster, read_database(connection)
 
-    cluster, found = pair(roles, lambda: by_key(database, inside))
-    return replace(cluster, databases=found)
+    found = by_key(database, inside)
+    cluster, _ = found[inside[0]]
+    return replace(cluster, databases={name: snapshot for name, (_, snapshot) in found.items()})
 
 
 # --- AWS ----------------------------------------------------------------------------------------------------

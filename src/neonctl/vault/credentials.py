@@ -58,8 +58,8 @@ class Sessions:
                 self._first[whose] = boto3.Session(botocore_session=self._core(), **keys)
             return self._first[whose]
 
-    def assumed(self, first: boto3.Session, role_arn: str, region: str) -> boto3.Session:
-        """A session as a role that ``first`` assumes.
+    def assumed(self, first: boto3.Session, role_arn: str, region: str) -> tuple[boto3.Session, str]:
+        """A session as a role that ``first`` assumes, and who that is by AWS's own answer (an ARN).
 
         Its credentials renew themselves a quarter of an hour before they end. The role is assumed at once, so a
         refusal shows here; later, whoever makes the call that finds the credentials ending gets the refusal of
@@ -68,7 +68,8 @@ class Sessions:
         import boto3
         from botocore.credentials import CredentialProvider, CredentialResolver, RefreshableCredentials
 
-        assume = _assumption(self.client(first, "sts", region), role_arn)
+        answers: list[str] = []
+        assume = _assumption(self.client(first, "sts", region), role_arn, answers.append)
         given = RefreshableCredentials.create_from_metadata(assume(), refresh_using=assume, method="assume-role")
 
         class Given(CredentialProvider):
@@ -81,7 +82,7 @@ class Sessions:
             core = self._core()
         # The only provider: nothing in the surroundings can stand in for the role.
         core.register_component("credential_provider", CredentialResolver([Given()]))
-        return boto3.Session(botocore_session=core)
+        return boto3.Session(botocore_session=core), answers[0]
 
     def client(self, session: boto3.Session, service: Any, region: str) -> Any:
         """A client of one service, at the local platform or at AWS. Raises ``AwsError``."""
@@ -132,10 +133,11 @@ class Sessions:
         return core
 
 
-def _assumption(sts: Any, role_arn: str) -> Callable[[], dict[str, str]]:
+def _assumption(sts: Any, role_arn: str, who: Callable[[str], None]) -> Callable[[], dict[str, str]]:
     def assume() -> dict[str, str]:
         answer = call("sts:AssumeRole", role_arn, sts.assume_role, RoleArn=role_arn, RoleSessionName=ROLE_SESSION_NAME)
         given = answer["Credentials"]
+        who(answer["AssumedRoleUser"]["Arn"])
         return {
             "access_key": given["AccessKeyId"],
             "secret_key": given["SecretAccessKey"],

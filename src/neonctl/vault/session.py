@@ -54,6 +54,7 @@ class AwsAccess:
         self._sessions = sessions or Sessions(settings)
         self._lock = RLock()
         self._opened: boto3.Session | None = None
+        self._assumed: str | None = None
         self._known: Caller | None = None
         self._secrets: SecretStore | None = None
         self._parameters: ParameterStore | None = None
@@ -63,12 +64,19 @@ class AwsAccess:
         """Return who we are, after the check of the account."""
         with self._lock:
             if self._known is None:
-                sts = self._client("sts")
-                answer = call("sts:GetCallerIdentity", self._account_id, sts.get_caller_identity)
-                found = Caller(account_id=answer["Account"], arn=answer["Arn"])
+                found = self._identity()
                 self._refuse_other_account(found)
                 self._known = found
             return self._known
+
+    def _identity(self) -> Caller:
+        """Who AWS says we are: it says so when a role is assumed, else it is asked."""
+        session = self._session()
+        if self._assumed is not None:
+            return Caller(account_id=self._assumed.split(":")[4], arn=self._assumed)
+        sts = self._sessions.client(session, "sts", self._region)
+        answer = call("sts:GetCallerIdentity", self._account_id, sts.get_caller_identity)
+        return Caller(account_id=answer["Account"], arn=answer["Arn"])
 
     def secrets(self) -> SecretStore:
         """Return the Secrets Manager of this account and region."""
@@ -116,4 +124,5 @@ class AwsAccess:
         first = self._sessions.first(self._account_id)
         if self._role_arn is None:
             return first
-        return self._sessions.assumed(first, self._role_arn, self._region)
+        session, self._assumed = self._sessions.assumed(first, self._role_arn, self._region)
+        return session
