@@ -5,6 +5,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
+# On a new machine the first drawn text builds hypothesis' Unicode tables: how long things take is for bench/ to say.
+settings.register_profile("neonctl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("neonctl")
+
 pytest_plugins = ["postgres_server", "platform_fixture"]
 
 # Hundreds of clusters are made and thrown away: in memory where the machine has a file system for that, since
