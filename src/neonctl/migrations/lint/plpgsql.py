@@ -1,0 +1,162 @@
+"""Bodies in PL/pgSQL, as PostgreSQL's own parser reads them: their statements and the SQL in those."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+_NEAR_LINE = re.compile(r"near line (\d+)")
+_STRING_OR_BROKEN = re.compile(r'"(?:[^"\\]|\\.)*"|(?<=[\[,])\{\}\}')
+_ASSIGNED = re.compile(r"\s*[^:=]*?:?=(.*)", re.DOTALL)
+_TRANSACTION = {"PLpgSQL_stmt_commit": "COMMIT", "PLpgSQL_stmt_rollback": "ROLLBACK"}
+_EXPRESSION, _ASSIGNMENTS = 2, (3, 4, 5)  # how the server would parse a query, by its RawParseMode
+
+
+class UnreadableBodyError(Exception):
+    """The body cannot be read. ``syntax``: the server would refuse it; else it may be the parser's own limit."""
+
+    def __init__(self, message: str, line: int | None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+        self.syntax = message.startswith(("syntax error", "unterminated", "missing ", "mismatched "))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One statement of a body, or the SQL in it. ``line`` counts from 1, where the body begins."""
+
+    line: int
+    sql: str | None = None  # to be parsed as it stands
+    transaction: str | None = None  # COMMIT or ROLLBACK
+    dynamic: bool = False  # an expression whose value is run, if it is a constant
+
+
+def read_body(statement: str) -> tuple[Part, ...]:
+    """The parts of the body in one CREATE FUNCTION, CREATE PROCEDURE or DO. Raises ``UnreadableBodyError``.
+
+    The parser knows no schema but public, so a second try is made with the schemas of declared types blanked out.
+    """
+    try:
+        functions = _parse(statement)
+    except UnreadableBodyError as first:
+        if first.syntax:
+            raise
+        try:
+            functions = _parse(_without_schemas(statement))
+        except UnreadableBodyError as second:
+            raise second if second.line else first from None
+    return tuple(_parts(functions, 1))
+
+
+def transaction_words(body: str) -> Iterator[tuple[int, str]]:
+    """COMMIT and ROLLBACK where a statement may begin, with their lines: for a body that cannot be read otherwise."""
+    begins = {"", ";", "begin", "then", "else", "loop"}
+    before = ""
+    for start, word in _words(body):
+        if word.lower() in ("commit", "rollback") and before.lower() in begins:
+            yield body.count("\n", 0, start) + 1, word.upper()
+        before = word
+
+
+def _parse(statement: str) -> Any:
+    import postgast
+
+    try:
+        return postgast.parse_plpgsql(statement)
+    except postgast.PgQueryError as error:
+        near = _NEAR_LINE.search(error.context or "")
+        raise UnreadableBodyError(error.message.partition("\n")[0], int(near[1]) if near else None) from None
+    except json.JSONDecodeError as error:
+        # Triggers' own variables (TG_OP, …) come out with one brace too many: pganalyze/libpg_query issue 337.
+        return json.loads(_STRING_OR_BROKEN.sub(lambda found: found[0] if found[0][0] == '"' else "{}", error.doc))
+
+
+def _parts(node: object, line: int) -> Iterator[Part]:
+    """Every statement and query below ``node``. A query has no line of its own: its statement's is taken."""
+    if isinstance(node, list):
+        for each in cast("list[object]", node):
+            yield from _parts(each, line)
+    if not isinstance(node, dict):
+        return
+    for name, value in cast("dict[str, Any]", node).items():
+        if name == "PLpgSQL_expr":
+            query = _query(cast("dict[str, Any]", value))
+            if query is not None:
+                yield Part(line, query)
+            continue
+        own = cast("dict[str, Any]", value).get("lineno", line) if isinstance(value, dict) else line
+        if name in _TRANSACTION:
+            yield Part(own, transaction=_TRANSACTION[name])
+        elif name == "PLpgSQL_stmt_dynexecute":
+            yield Part(own, "SELECT " + cast("Any", value)["query"]["PLpgSQL_expr"]["query"], dynamic=True)
+        yield from _parts(cast("object", value), own)
+
+
+def _query(expression: dict[str, Any]) -> str | None:
+    query, mode = expression["query"], expression.get("parseMode", 0)
+    if mode == _EXPRESSION:
+        return "SELECT " + query
+    if mode in _ASSIGNMENTS:
+        assigned = _ASSIGNED.match(query)
+        return "SELECT " + assigned[1] if assigned else None
+    return query
+
+
+def _without_schemas(statement: str) -> str:
+    """The statement with types as the parser can take them, each character where it was.
+
+    Only the head and the DECLARE sections are touched. ``schema.table%ROWTYPE`` becomes ``table``, which may have
+    fields; VARIADIC goes, because no array type is known to be one.
+    """
+    chars = list(statement)
+
+    def blank(start: int, end: int) -> None:
+        chars[start:end] = " " * (end - start)
+
+    for begin, text, header in _sections(statement):
+        words = [(begin + start, word) for start, word in _words(text)]
+        declaring = header
+        for index, (start, word) in enumerate(words):
+            lower = word.lower()
+            if not header and lower in ("declare", "begin"):
+                declaring = lower == "declare"
+            following = [each.lower() for _, each in words[index + 1 : index + 5]]
+            if not declaring:
+                continue
+            if lower == "variadic" and header:
+                blank(start, start + len(word))
+            elif following[:2] == ["%", "rowtype"]:
+                blank(words[index + 1][0], words[index + 2][0] + len("rowtype"))
+            elif following[:1] == ["."] and following[2:4] != ["%", "type"] and following[2:3] != ["."]:
+                blank(start, words[index + 1][0] + 1)
+    return "".join(chars)
+
+
+def _sections(statement: str) -> Iterator[tuple[int, str, bool]]:
+    """Offset and text of the head, the dollar-quoted body, and what follows it; whether it is a head."""
+    quoted = re.search(r"(\$(?:[A-Za-z_\x80-\uffff][\w]*)?\$)(.*?)\1", statement, re.DOTALL)
+    if quoted is None:
+        yield 0, statement, True
+        return
+    yield 0, statement[: quoted.start()], True
+    yield quoted.start(2), quoted[2], False
+    yield quoted.end(), statement[quoted.end() :], True
+
+
+def _words(text: str) -> list[tuple[int, str]]:
+    """The words of SQL or PL/pgSQL with their offsets, comments left out."""
+    import postgast
+
+    try:
+        tokens = postgast.scan(text).tokens
+    except postgast.PgQueryError:
+        return []
+    data = text.encode("utf-8")
+    words = [(token.start, data[token.start : token.end].decode("utf-8")) for token in tokens]
+    if len(data) != len(text):
+        words = [(len(data[:start].decode("utf-8")), word) for start, word in words]
+    return [(start, word) for start, word in words if not word.startswith(("--", "/*"))]
