@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -11,6 +12,7 @@ from typing import Any, cast
 _NEAR_LINE = re.compile(r"near line (\d+)")
 _STRING_OR_BROKEN = re.compile(r'"(?:[^"\\]|\\.)*"|(?<=[\[,])\{\}\}')
 _ASSIGNED = re.compile(r"\s*[^:=]*?:?=(.*)", re.DOTALL)
+_DOLLAR_QUOTED = re.compile(r"(\$(?:[A-Za-z_\x80-\uffff][\w]*)?\$)(.*?)\1", re.DOTALL)
 _TRANSACTION = {"PLpgSQL_stmt_commit": "COMMIT", "PLpgSQL_stmt_rollback": "ROLLBACK"}
 _EXPRESSION, _ASSIGNMENTS = 2, (3, 4, 5)  # how the server would parse a query, by its RawParseMode
 
@@ -44,11 +46,12 @@ def read_body(statement: str) -> tuple[Part, ...]:
         functions = _parse(statement)
     except UnreadableBodyError as first:
         if first.syntax:
-            raise
+            raise _placed(first, statement) from None
+        simpler = _without_schemas(statement)
         try:
-            functions = _parse(_without_schemas(statement))
+            functions = _parse(simpler)
         except UnreadableBodyError as second:
-            raise second if second.line else first from None
+            raise _placed(second, simpler) from None
     return tuple(_parts(functions, 1))
 
 
@@ -73,6 +76,27 @@ def _parse(statement: str) -> Any:
     except json.JSONDecodeError as error:
         # Triggers' own variables (TG_OP, …) come out with one brace too many: pganalyze/libpg_query issue 337.
         return json.loads(_STRING_OR_BROKEN.sub(lambda found: found[0] if found[0][0] == '"' else "{}", error.doc))
+
+
+def _placed(error: UnreadableBodyError, statement: str) -> UnreadableBodyError:
+    """The error with its true line. The parser says near which statement only, so the body is tried word by word:
+    the first word with which the same error appears is its place.
+    """
+    quoted = _DOLLAR_QUOTED.search(statement)
+    if error.line is None or quoted is None or error.message.endswith("end of input"):
+        return error
+    body = quoted[2]
+    ends = [start + len(word) for start, word in _words(body)]
+
+    def fails(count: int) -> bool:
+        try:
+            _parse(statement[: quoted.start(2)] + body[: ends[count]] + statement[quoted.end(2) :])
+        except UnreadableBodyError as again:
+            return again.message == error.message
+        return False
+
+    place = bisect_left(range(len(ends)), True, key=fails)
+    return UnreadableBodyError(error.message, body.count("\n", 0, ends[place]) + 1) if place < len(ends) else error
 
 
 def _parts(node: object, line: int) -> Iterator[Part]:
@@ -138,7 +162,7 @@ def _without_schemas(statement: str) -> str:
 
 def _sections(statement: str) -> Iterator[tuple[int, str, bool]]:
     """Offset and text of the head, the dollar-quoted body, and what follows it; whether it is a head."""
-    quoted = re.search(r"(\$(?:[A-Za-z_\x80-\uffff][\w]*)?\$)(.*?)\1", statement, re.DOTALL)
+    quoted = _DOLLAR_QUOTED.search(statement)
     if quoted is None:
         yield 0, statement, True
         return
