@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from neonctl.cli import credentials, platform, provisioning, schema
+from neonctl.cli import credentials, migrate, platform, provisioning, schema
 from neonctl.cli.options import help_if_alone
 
 
@@ -31,6 +31,7 @@ def build() -> typer.Typer:
 
     app.callback(invoke_without_command=True)(root)
     provisioning.register(app)
+    migrate.register(app)
     credentials.register(app)
     platform.register(app)
     schema.register(app)

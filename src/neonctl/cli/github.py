@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 if TYPE_CHECKING:
     from neonctl.errors import NeonctlError
+    from neonctl.migrations.lint.finding import Finding
     from neonctl.plan.plan import Plan
     from neonctl.secret import Secret
 
@@ -62,6 +63,23 @@ def _command(code: str, problem: Mapping[str, object]) -> str:
     place = "".join(f"{name}={_property(str(problem[name]))}," for name in ("file", "line") if problem.get(name))
     path = f"{problem['path']}: " if problem.get("path") else ""
     return f"::error {place}title={_property(code)}::{_data(path + str(problem.get('message', '')))}"
+
+
+def annotate_findings(findings: Sequence[Finding]) -> None:
+    """Findings in files as annotations."""
+    for line in finding_commands(findings):
+        sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def finding_commands(findings: Sequence[Finding]) -> Iterator[str]:
+    """The workflow commands for findings, as many of each severity as GitHub shows."""
+    for severity, command in (("error", "error"), ("warning", "warning"), ("note", "notice")):
+        chosen = [each for each in findings if each.severity == severity]
+        for each in chosen[:_SHOWN_ANNOTATIONS]:
+            place = f"file={_property(each.file)},line={each.line},col={each.column}"
+            text = each.message + (f"\n{each.help}" if each.help else "")
+            yield f"::{command} {place},title={_property(each.rule)}::{_data(text)}"
 
 
 def mask(secrets: Iterable[Secret]) -> None:

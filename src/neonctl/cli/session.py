@@ -113,6 +113,16 @@ class Session:
         return self._settings.local_dir.absolute()
 
     @property
+    def db_dir(self) -> Path:
+        """Where the migrations are."""
+        return self._settings.db_dir
+
+    @property
+    def config_dir(self) -> Path:
+        """Where the YAML is."""
+        return self._settings.config_dir
+
+    @property
     def settings(self) -> Settings:
         """Settings, pointed at the embedded platform when that is the target (it is started if need be)."""
         if self._settings.local and not self._attached:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -34,6 +34,17 @@ class LintResult:
     def summary(self) -> Mapping[Severity, int]:
         """Findings by severity."""
         return {severity: self.count(severity) for severity in SEVERITIES}
+
+    def seen_from(self, folder: Path) -> LintResult:
+        """The same with the paths of files relative to ``folder``, where they are below it."""
+        return LintResult(
+            tuple(_seen(file, folder) for file in self.files),
+            tuple(replace(each, file=_seen(each.file, folder)) for each in self.findings),
+        )
+
+
+def _seen(file: str, folder: Path) -> str:
+    return str(Path(file).relative_to(folder)) if Path(file).is_relative_to(folder) else file
 
 
 def lint_folders(folders: Mapping[str, Path], *, squawk_config: Path | None) -> LintResult:
