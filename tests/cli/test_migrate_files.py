@@ -135,7 +135,7 @@ def test_findings_as_text(bad):
         1,
         snapshot("""\
 db/bank_core/migrations/V001__a.sql:1:17: warning: Adding a new column that is `NOT NULL` and has no default value to an existing table effectively makes it required. [squawk/adding-required-field]
-    Make the field nullable or add a non-VOLATILE DEFAULT If it is meant: `-- squawk-ignore adding-required-field` above the statement.
+    Make the field nullable or add a non-VOLATILE DEFAULT. If it is meant: `-- squawk-ignore adding-required-field` above the statement.
 db/bank_core/migrations/V001__a.sql:3:1: error: DELETE of every row of s.t: there is no WHERE [unbounded-write]
     Add a WHERE, or say that every row is meant with the line `-- neonctl: all-rows` directly above.
 

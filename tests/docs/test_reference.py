@@ -20,7 +20,7 @@ _CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 _ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]*)` \| (\d+) \| (.+) \|$", re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["commands.md", "configuration.md"])
+@pytest.mark.parametrize("name", ["commands.md", "configuration.md", "lint.md"])
 def test_a_generated_page_is_current(name, generator):
     current = (REFERENCE / name).read_text(encoding="utf-8")
     assert current == generator.pages()[name], "run: uv run python docs/reference/generate.py"

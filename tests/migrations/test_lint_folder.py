@@ -42,8 +42,8 @@ def test_our_own_migrations_are_clean():
 
 def test_squawk_counts_lines_and_columns_from_zero(lint):
     result = lint(
-        V001__a="\ufeffSELECT 'é';\r\n\r\nALTER TABLE s.t ADD COLUMN b bigint NOT NULL;\r\n",
-        U001__a_rollback="ALTER TABLE s.t DROP COLUMN b;",
+        V001__a="\ufeffSELECT 'é';\r\n\r\nALTER TABLE é.t ADD COLUMN b bigint NOT NULL;\r\n",
+        U001__a_rollback="ALTER TABLE é.t DROP COLUMN b;",
     )
     assert told(result) == ["V001__a.sql:3:17 squawk/adding-required-field warning"]
     assert "squawk-ignore adding-required-field" in (result.findings[0].help or "")
@@ -83,7 +83,7 @@ def test_what_only_squawk_cannot_read_is_a_note():
         {"file": "V1", "line": 9, "column": 0, "level": "Error", "message": "expected y", "rule_name": "syntax-error"},
         {"file": "V2", "line": 0, "column": 0, "level": "Error", "message": "expected z", "rule_name": "syntax-error"},
     ]
-    told = list(squawk._findings(found, {"V1"}))
+    told = list(squawk._findings(found, {"V1": [], "V2": []}, {"V1"}))
     assert [(each.file, each.line, each.severity) for each in told] == [("V1", 1, "note")]
 
 

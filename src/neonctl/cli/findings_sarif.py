@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from neonctl import __version__
+from neonctl.migrations.lint.rules import RULES
 
 if TYPE_CHECKING:
     from neonctl.migrations.lint.finding import Finding
@@ -30,13 +31,14 @@ def sarif(result: LintResult) -> str:
 
 def _rules(result: LintResult) -> list[dict[str, object]]:
     """The rules that found something, described by their first finding."""
+    summaries = {rule.name: rule.summary for rule in RULES}
     first: dict[str, Finding] = {}
     for each in result.findings:
         first.setdefault(each.rule, each)
     return [
         {
             "id": name,
-            "shortDescription": {"text": name.rpartition("/")[2].replace("-", " ")},
+            "shortDescription": {"text": summaries.get(name) or name.rpartition("/")[2].replace("-", " ")},
             "help": {"text": each.help or each.message},
             "defaultConfiguration": {"level": each.severity},
         }

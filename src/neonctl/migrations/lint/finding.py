@@ -15,6 +15,7 @@ class Rule:
 
     name: str
     severity: Severity
+    summary: str  # what is found
     help: str  # what to do instead
 
 

@@ -100,11 +100,10 @@ def _version(script: Script) -> str:
 
 def _squawk(scripts: list[Script], config: Path | None, unreadable: set[str]) -> Iterator[Finding]:
     """One run for the files in a transaction, one for those that are marked."""
-    readable = [each.path for each in scripts if str(each.path) not in unreadable]
-    alone = [each.path for each in scripts if not _transactional(each)]
-    together = [each.path for each in scripts if each.path not in alone]
-    yield from squawk_findings(together, config=config, in_transaction=True, readable=readable)
-    yield from squawk_findings(alone, config=config, in_transaction=False, readable=readable)
+    readable = {str(each.path) for each in scripts} - unreadable
+    for in_transaction in (True, False):
+        chosen = [each for each in scripts if _transactional(each) == in_transaction]
+        yield from squawk_findings(chosen, config=config, in_transaction=in_transaction, readable=readable)
 
 
 def _transactional(script: Script) -> bool:

@@ -7,12 +7,13 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from neonctl.errors import NeonctlError
 from neonctl.migrations.lint.finding import Finding, Severity
+from neonctl.migrations.lint.fragment import Script
 
 CONFIG = ".squawk.toml"
 _OWN_CONFIG = Path(__file__).with_name("squawk.toml")
@@ -31,7 +32,7 @@ _LEVELS: dict[str, Severity] = {"Error": "error", "Warning": "warning"}
 
 
 def squawk_findings(
-    files: Sequence[Path], *, config: Path | None, in_transaction: bool, readable: Collection[Path]
+    scripts: Sequence[Script], *, config: Path | None, in_transaction: bool, readable: Collection[str]
 ) -> tuple[Finding, ...]:
     """What squawk says about these files; ``config`` None: our own defaults.
 
@@ -39,12 +40,13 @@ def squawk_findings(
     in others, it has been said already. Undo files may drop things. Raises ``NeonctlError`` when squawk is missing or
     does not work.
     """
-    if not files:
+    if not scripts:
         return ()
     given = ["--assume-in-transaction" if in_transaction else "--no-assume-in-transaction"]
     given += ["--reporter", "json", "--no-error-on-unmatched-pattern", "--config", str(config or _OWN_CONFIG)]
-    found = _run([*given, *(glob.escape(str(file)) for file in files)])
-    return tuple(_findings(found, {str(file) for file in readable}))
+    lines = {str(script.path): script.sql.split("\n") for script in scripts}
+    found = _run([*given, *(glob.escape(str(script.path)) for script in scripts)])
+    return tuple(_findings(found, lines, readable))
 
 
 def find_config(folder: Path) -> Path | None:
@@ -85,15 +87,16 @@ def _run(arguments: Sequence[str]) -> list[dict[str, Any]]:
         raise _broken(done.stderr.strip().partition("\n")[0] or "its answer is not JSON") from None
 
 
-def _findings(found: Sequence[dict[str, Any]], readable: Collection[str]) -> Iterator[Finding]:
+def _findings(
+    found: Sequence[dict[str, Any]], lines: Mapping[str, Sequence[str]], readable: Collection[str]
+) -> Iterator[Finding]:
     said: set[str] = set()
     for each in found:
         file, rule = str(each["file"]), str(each["rule_name"])
         undo = Path(file).name.startswith("U")
         if rule in _SAID or (undo and rule.startswith(_DROPS)):
             continue
-        # Its lines count from 0, and its columns, too.
-        line, column = int(each["line"]) + 1, int(each["column"]) + 1
+        line, column = _place(each, lines[file])
         if rule == _SYNTAX:
             if file in readable and file not in said:
                 said.add(file)
@@ -104,8 +107,15 @@ def _findings(found: Sequence[dict[str, Any]], readable: Collection[str]) -> Ite
         yield Finding(file, line, column, f"squawk/{rule}", severity, _one_line(each["message"]), _help(each))
 
 
+def _place(found: dict[str, Any], lines: Sequence[str]) -> tuple[int, int]:
+    """Line and column as people count: squawk's begin with 0, and its columns are bytes."""
+    line, byte = int(found["line"]), int(found["column"])
+    text = (lines[line] if line < len(lines) else "").encode("utf-8")
+    return line + 1, len(text[:byte].decode("utf-8", "ignore")) + 1
+
+
 def _help(found: dict[str, Any]) -> str:
-    told = f"{_one_line(found['help'])} " if found.get("help") else ""
+    told = f"{_one_line(found['help']).rstrip('.')}. " if found.get("help") else ""
     return f"{told}If it is meant: `-- squawk-ignore {found['rule_name']}` above the statement."
 
 
