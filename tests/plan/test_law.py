@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ from neonctl.plan.observed import (
     Observed,
     RoleSnapshot,
 )
+from neonctl.plan.ownership import is_left_over, is_throwaway, made_for, throwaway_annotations
 from neonctl.plan.plan import Plan
 from neonctl.plan.safety import check_deletions
 from plan_model import Model
@@ -303,6 +305,30 @@ def test_neons_limits_are_checked_before_anything_is_made(desired: Desired) -> N
     with pytest.raises(UnsafePlanError) as caught:
         diff(tight, Observed())
     assert caught.value.code == "PLAN_LIMIT"
+
+
+def test_a_throwaway_branch_changes_no_plan(desired: Desired, settled: Observed) -> None:
+    now = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    annotations = throwaway_annotations("prod", purpose="rehearsal", until=now)
+    prod = settled.environments["prod"].branch
+    assert prod is not None
+    copy = replace(prod, id="br-98", name="rehearse-prod-1", parent_id=prod.id, default=False, protected=False)
+    copy = replace(copy, annotations=annotations, expires_at=None)
+    beside = replace(settled, branches=(*settled.branches, copy))
+    assert diff(desired, beside) == diff(desired, settled)
+    # There would be room for dev, were it not for that copy.
+    exactly = desired.platform.neon.model_copy(update={"max_branches": len(settled.branches)})
+    tight = desired.model_copy(update={"platform": desired.platform.model_copy(update={"neon": exactly})})
+    without_dev = tuple(branch for branch in beside.branches if branch.name != "dev")
+    gone = {**settled.environments, "dev": EnvironmentSnapshot()}
+    assert diff(tight, replace(beside, branches=without_dev, environments=gone)).work
+    assert is_throwaway(copy)
+    assert not is_throwaway(prod)
+    assert made_for(copy) is None
+    assert is_left_over(copy, now)
+    assert not is_left_over(copy, now - timedelta(seconds=1))
+    assert not is_left_over(replace(copy, protected=True), now)
+    assert not is_left_over(prod, now)
 
 
 def test_what_is_not_declared_is_reported_and_left_alone(desired: Desired, settled: Observed) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from neonctl.desired.model import Desired, EnvironmentSpec
 from neonctl.errors import UnsafePlanError
 from neonctl.plan.observed import BranchSnapshot, EnvironmentSnapshot, Observed
-from neonctl.plan.ownership import is_ours
+from neonctl.plan.ownership import is_ours, is_throwaway
 
 
 @dataclass(frozen=True, order=True)
@@ -193,11 +193,15 @@ def _data_ancestor(branch: BranchSnapshot, by_id: dict[str, BranchSnapshot], pro
 def limit_refusals(
     desired: Desired, observed: Observed, *, new_branches: int, new_roots: int, protected: int
 ) -> list[Refusal]:
-    """Neon's plan limits, judged before anything is made. ``protected``: how many there would be afterwards."""
+    """Neon's plan limits, judged before anything is made. ``protected``: how many there would be afterwards.
+
+    Throw-away branches do not count: they are gone in a moment, and must not change what a plan says.
+    """
     limits = desired.platform.neon
-    roots = sum(1 for branch in observed.branches if branch.parent_id is None)
+    lasting = [branch for branch in observed.branches if not is_throwaway(branch)]
+    roots = sum(1 for branch in lasting if branch.parent_id is None)
     checks = (
-        ("branches", limits.max_branches, len(observed.branches) + new_branches, new_branches),
+        ("branches", limits.max_branches, len(lasting) + new_branches, new_branches),
         ("root branches", limits.max_root_branches, roots + new_roots, new_roots),
         ("protected branches", limits.max_protected_branches, protected, protected),
     )

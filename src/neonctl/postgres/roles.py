@@ -101,6 +101,16 @@ def set_password(conn: psycopg.Connection[TupleRow], role: str, password: Secret
     run(conn, statements, doing=f"setting the password of role {role}")
 
 
+def set_passwords(conn: psycopg.Connection[TupleRow], passwords: Mapping[str, Secret]) -> None:
+    """Set the passwords of several roles, in one transaction, and take away what their comments said of older ones."""
+    statements: list[sql.Composable] = []
+    for role, password in sorted(passwords.items()):
+        name = sql.Identifier(role)
+        statements.append(sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(password.reveal())))
+        statements.append(sql.SQL("COMMENT ON ROLE {} IS NULL").format(name))
+    run(conn, statements, doing=f"setting the passwords of {len(passwords)} roles")
+
+
 def mark_passwords(conn: psycopg.Connection[TupleRow], marks: Mapping[str, CredentialMark]) -> None:
     """Say in each role's comment what its password belongs to. ``marks``: by role; all of them in one transaction."""
     statements = [

@@ -20,6 +20,7 @@ from neonctl.plan.observed import (
     Observed,
     ProjectSnapshot,
 )
+from neonctl.plan.ownership import is_throwaway
 from neonctl.postgres.inspect import read_cluster, read_database
 from neonctl.provision.parallel import by_key, pair
 from neonctl.provision.services import OwnerAccess, Services
@@ -116,7 +117,8 @@ def _settled(services: Services, project_id: str) -> tuple[tuple[BranchSnapshot,
                 lambda: services.neon.list_branches(project_id), lambda: services.neon.list_endpoints(project_id)
             ),
         )
-        unready = [branch.id for branch in branches if branch.state not in USABLE]
+        # A throw-away branch is nothing to plan on, and may be gone while it is waited for.
+        unready = [branch.id for branch in branches if branch.state not in USABLE and not is_throwaway(branch)]
         for branch_id in unready:
             services.neon.wait_for_branch(project_id, branch_id)
         if not waited and not unready:
