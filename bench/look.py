@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from bench.measure import timed
 from bench.raw_api import RawApi
-from neonctl.desired.model import secret_name
-from neonctl.plan.diff_project import first_database
+from neonctl.desired.model import first_database, secret_name
 from neonctl.postgres.inspect import read_database
 from neonctl.provision.observe import owner_access
 from neonctl.vault.session import AwsAccess

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from neonctl.cli import credentials, migrate, platform, provisioning, schema
 from neonctl.cli.options import help_if_alone
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def build() -> typer.Typer:
-    """The application."""
+
+def build(arguments: Sequence[str] = ()) -> typer.Typer:
+    """The application; of its commands only the one that ``arguments`` start with, when they start with one."""
     app = typer.Typer(
         add_completion=True,
         pretty_exceptions_enable=False,
@@ -35,4 +40,18 @@ def build() -> typer.Typer:
     credentials.register(app)
     platform.register(app)
     schema.register(app)
+    _keep_only(app, arguments)
     return app
+
+
+def _keep_only(group: typer.Typer, arguments: Sequence[str]) -> None:
+    """Typer makes a parser of every command it knows, however long that takes: leave it the one that is asked for."""
+    first = arguments[0] if arguments else None
+    commands = [each for each in group.registered_commands if each.name == first]
+    groups = [each for each in group.registered_groups if each.name == first]
+    if not commands and not groups:  # an option, a word that is none of ours, or nothing
+        return
+    group.registered_commands, group.registered_groups = commands, groups
+    for each in groups:
+        if each.typer_instance is not None:
+            _keep_only(each.typer_instance, arguments[1:])

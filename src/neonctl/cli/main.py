@@ -24,7 +24,7 @@ def _alone(arguments: list[str]) -> int:
     """The process is ours and short: what it imports stays until its end, so nothing looks there for garbage."""
     import gc
 
-    gc.set_threshold(100_000)
+    gc.set_threshold(1_000_000)
     try:
         from neonctl.cli.run import run
 

@@ -31,7 +31,7 @@ def _run(arguments: list[str], manner: Manner) -> int:
     import typer
 
     try:
-        code = build()(args=arguments, standalone_mode=False, prog_name="neonctl")
+        code = build(arguments)(args=arguments, standalone_mode=False, prog_name="neonctl")
     except TyperException as wrong:
         hint = "neonctl --help lists commands and options"
         return told(UsageError("USAGE", wrong.format_message().rstrip("."), hint=hint), manner)

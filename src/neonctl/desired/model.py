@@ -221,3 +221,8 @@ def role_name(database: str, kind: RoleKind) -> str:
 def secret_name(stage: str, database: str, kind: RoleKind) -> str:
     """Name of the Secrets Manager secret of one role (product.md 4)."""
     return f"bank-neon/{stage}/{database}/{kind}"
+
+
+def first_database(desired: Desired) -> str:
+    """The database that is made together with the project."""
+    return next(name for name, spec in desired.platform.databases.items() if spec.state == "present")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from neonctl.desired.model import Desired, EnvironmentSpec
+from neonctl.desired.model import Desired, EnvironmentSpec, first_database
 from neonctl.plan.changes import (
     AnyChange,
     Compute,
@@ -33,11 +33,6 @@ def compute_of(spec: EnvironmentSpec) -> Compute:
 def production(desired: Desired) -> tuple[str, EnvironmentSpec]:
     """The environment of the default branch (``desired`` has exactly one)."""
     return next((name, spec) for name, spec in desired.environments.items() if spec.branch.default)
-
-
-def first_database(desired: Desired) -> str:
-    """The database that is made together with the project."""
-    return next(name for name, spec in desired.platform.databases.items() if spec.state == "present")
 
 
 def project_changes(desired: Desired, observed: Observed) -> Iterator[AnyChange]:

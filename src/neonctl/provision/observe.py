@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from neonctl.desired.model import Desired, EnvironmentSpec, secret_name
+from neonctl.desired.model import Desired, EnvironmentSpec, first_database, secret_name
 from neonctl.errors import ServiceError, UnsafePlanError
-from neonctl.neon.connection import ConnectionTarget
 from neonctl.neon.responses import USABLE
-from neonctl.plan.diff_project import first_database
 from neonctl.plan.observed import (
     Addresses,
     BranchSnapshot,
@@ -21,9 +21,11 @@ from neonctl.plan.observed import (
     ProjectSnapshot,
 )
 from neonctl.plan.ownership import is_throwaway
-from neonctl.postgres.inspect import read_cluster, read_database
 from neonctl.provision.parallel import by_key, pair
 from neonctl.provision.services import OwnerAccess, Services
+
+if TYPE_CHECKING:
+    from neonctl.neon.connection import ConnectionTarget
 
 
 def observe(desired: Desired, services: Services, *, selection: Sequence[str] | None = None) -> Observed:
@@ -35,10 +37,12 @@ def observe(desired: Desired, services: Services, *, selection: Sequence[str] | 
     _ = services.neon  # a missing key is said before anybody else is asked anything
     names = with_sources(desired, selection)
     chosen = tuple(desired.environments) if selection is None else tuple(selection)
-    neon_side, aws_side = pair(
-        lambda: _observe_neon(desired, services, names),
-        lambda: _observe_aws(desired, services, chosen),  # a job for dev has no business in prod's account
-    )
+    with ThreadPoolExecutor(max_workers=1) as meanwhile:
+        meanwhile.submit(_import_driver)
+        neon_side, aws_side = pair(
+            lambda: _observe_neon(desired, services, names),
+            lambda: _observe_aws(desired, services, chosen),  # a job for dev has no business in prod's account
+        )
     project, branches, environments = neon_side
     merged = {
         name: replace(
@@ -50,6 +54,13 @@ def observe(desired: Desired, services: Services, *, selection: Sequence[str] | 
         for name, found in ((name, aws_side.get(name, EnvironmentSnapshot())) for name in names)
     }
     return Observed(project=project, branches=branches, environments=merged)
+
+
+def _import_driver() -> None:
+    """While Neon's first answers are awaited; who connects first waits for what is left of it."""
+    from neonctl.postgres import connect, inspect
+
+    _ = connect, inspect
 
 
 def with_sources(desired: Desired, selection: Sequence[str] | None) -> tuple[str, ...]:
@@ -183,6 +194,8 @@ def observe_cluster(
     desired: Desired, services: Services, access: OwnerAccess, databases: Mapping[str, str]
 ) -> ClusterSnapshot:
     """Roles of the branch, and each declared database from inside."""
+    from neonctl.postgres.inspect import read_cluster, read_database
+
     inside = [name for name in desired.platform.databases if name in databases]
     if not inside:
         return ClusterSnapshot()

@@ -1,4 +1,8 @@
-"""The foreign systems that provisioning works on, opened once and shared by all threads."""
+"""The foreign systems that provisioning works on, opened once and shared by all threads.
+
+The libraries that speak with them are imported with their first use: who runs migrations needs no HTTP client, and
+who waits for Neon's answer has time to import the driver.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neonctl import __version__
-from neonctl.desired.model import AwsSpec
 from neonctl.errors import UsageError
-from neonctl.neon.client import NeonClient
-from neonctl.plan.observed import Address
-from neonctl.postgres.connect import Login, connect
-from neonctl.settings import Settings
 from neonctl.vault.credentials import Sessions
 from neonctl.vault.session import AwsAccess
 
@@ -22,9 +21,12 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg.rows import TupleRow
 
-    from neonctl.desired.model import Desired
+    from neonctl.desired.model import AwsSpec, Desired
+    from neonctl.neon.client import NeonClient
     from neonctl.neon.connection import ConnectionTarget
+    from neonctl.plan.observed import Address
     from neonctl.secret import Secret
+    from neonctl.settings import Settings
 
 # Somebody who holds a role or a table in an open transaction must not make provisioning wait for ever.
 LOCK_TIMEOUT_S = 10.0
@@ -61,6 +63,8 @@ class Services:
     @property
     def neon(self) -> NeonClient:
         """The Neon API. Raises ``UsageError`` NEON_NO_CREDENTIALS when there is no key."""
+        from neonctl.neon.client import NeonClient
+
         with self._lock:
             if self._neon is None:
                 self._neon = NeonClient(
@@ -127,6 +131,8 @@ class Services:
         lock_timeout_s: float | None = None,
     ) -> AbstractContextManager[psycopg.Connection[TupleRow]]:
         """A connection that verifies the server, closed at the end of the block."""
+        from neonctl.postgres.connect import Login, connect
+
         login = Login(
             address=address,
             dbname=database,

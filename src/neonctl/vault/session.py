@@ -14,7 +14,7 @@ from neonctl.vault.parameters import ParameterStore
 from neonctl.vault.secrets import SecretStore
 
 if TYPE_CHECKING:
-    import boto3
+    from botocore.session import Session
 
     from neonctl.settings import Settings
 
@@ -53,7 +53,7 @@ class AwsAccess:
         self._role_arn = role_arn
         self._sessions = sessions or Sessions(settings)
         self._lock = RLock()
-        self._opened: boto3.Session | None = None
+        self._opened: Session | None = None
         self._assumed: str | None = None
         self._known: Caller | None = None
         self._secrets: SecretStore | None = None
@@ -114,13 +114,13 @@ class AwsAccess:
     def _client(self, service: str) -> Any:
         return self._sessions.client(self._session(), service, self._region)
 
-    def _session(self) -> boto3.Session:
+    def _session(self) -> Session:
         with self._lock:
             if self._opened is None:
                 self._opened = call("sts:GetCallerIdentity", self._account_id, self._open)
             return self._opened
 
-    def _open(self) -> boto3.Session:
+    def _open(self) -> Session:
         first = self._sessions.first(self._account_id)
         if self._role_arn is None:
             return first
