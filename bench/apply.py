@@ -29,9 +29,10 @@ from bench.measure import Figure, Stopwatch, command, python, say
 from bench.raw_api import RawApi
 from neonctl.desired.model import secret_name
 from neonctl.local.state import journal
+from neonctl.migrations.evidence import Provenance
 from neonctl.migrations.runner import migrate
 from neonctl.pipelines.configuration import Configuration, read_configuration
-from neonctl.pipelines.migrate import LOCK_TIMEOUT_S, STATEMENT_TIMEOUT_S, promotion_order
+from neonctl.pipelines.migrate import SETTINGS, promotion_order
 from neonctl.plan.changes import (
     AnyChange,
     CreateBranch,
@@ -199,8 +200,8 @@ class Replay:
                 database=_DATABASE,
                 files=self._configuration.migrations[_DATABASE],
                 progress=lambda _: None,
-                lock_timeout_s=LOCK_TIMEOUT_S,
-                statement_timeout_s=STATEMENT_TIMEOUT_S,
+                settings=SETTINGS,
+                provenance=Provenance("bench", "bench"),
             )
 
     def _finish(self) -> None:

@@ -5,8 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from neonctl.migrations.evidence import Provenance
 from neonctl.migrations.files import MigrationFile, read_migrations
+from neonctl.migrations.session import RunSettings
 from postgres_server import PostgresServer
+
+SETTINGS = RunSettings(lock_timeout_s=10, statement_timeout_s=30, lock_wait_s=30)
+WHO = Provenance(actor="tester", trace_id="trace-1", git_commit="c0ffee")
 
 WriteMigrations = Callable[..., tuple[MigrationFile, ...]]
 

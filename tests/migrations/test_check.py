@@ -6,14 +6,23 @@ from datetime import UTC, datetime
 
 import pytest
 
-from neonctl.migrations.check import MigrationHistoryError, compare
-from neonctl.migrations.files import MigrationFile
+from neonctl.migrations import check
+from neonctl.migrations.check import MigrationHistoryError
+from neonctl.migrations.files import MigrationFile, MigrationFolder
 from neonctl.migrations.history import AppliedMigration
 
 
 @pytest.fixture
 def files(write: Callable[..., tuple[MigrationFile, ...]]) -> tuple[MigrationFile, ...]:
     return write("SELECT 1;", "SELECT 2;", "SELECT 3;")
+
+
+def compare(
+    files: Sequence[MigrationFile], applied: Sequence[AppliedMigration], *, database: str, out_of_order: bool = False
+) -> tuple[MigrationFile, ...]:
+    pending = check.compare(MigrationFolder(tuple(files)), applied, database=database, out_of_order=out_of_order)
+    assert pending.repeatable == ()
+    return pending.versioned
 
 
 def test_nothing_applied_means_everything_pending(files: tuple[MigrationFile, ...]) -> None:

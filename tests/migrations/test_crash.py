@@ -10,21 +10,25 @@ from pathlib import Path
 
 import psycopg
 
-from neonctl.migrations.files import MigrationFile, read_migrations
+from neonctl.migrations.files import MigrationFile, read_folder
 from neonctl.migrations.history import read_history
 from neonctl.migrations.runner import migrate
 from postgres_server import PostgresServer
+
+from .conftest import SETTINGS, WHO
 
 GATE = 4242
 WAITS_AT_GATE = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 4242"
 RUNNER = """
 import sys, psycopg
 from pathlib import Path
-from neonctl.migrations.files import read_migrations
+from neonctl.migrations.evidence import Provenance
+from neonctl.migrations.files import read_folder
 from neonctl.migrations.runner import migrate
+from neonctl.migrations.session import RunSettings
 with psycopg.connect(sys.argv[1], autocommit=True) as conn:
-    migrate(conn, database="bank", files=read_migrations(Path(sys.argv[2])), progress=lambda _: None,
-            lock_timeout_s=60, statement_timeout_s=60)
+    migrate(conn, database="bank", files=read_folder(Path(sys.argv[2])), progress=lambda _: None,
+            settings=RunSettings(60, 60), provenance=Provenance("killed", "trace-0"))
 """
 
 
@@ -46,10 +50,10 @@ def test_a_killed_runner_leaves_nothing_half_done_and_no_lock(
         result = migrate(
             gate,
             database="bank",
-            files=read_migrations(folder),
+            files=read_folder(folder),
             progress=lambda _: None,
-            lock_timeout_s=10,
-            statement_timeout_s=30,
+            settings=SETTINGS,
+            provenance=WHO,
         )
         assert result.applied == ("002", "003")
 

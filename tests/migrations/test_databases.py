@@ -9,9 +9,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from neonctl.migrations.files import MigrationFile, read_migrations
+from neonctl.migrations.files import MigrationFile, read_folder, read_migrations
 from neonctl.migrations.runner import migrate
 from postgres_server import PostgresServer
+
+from .conftest import SETTINGS, WHO
 
 DB = Path(__file__).parents[2] / "db"
 SCHEMAS = {
@@ -60,14 +62,13 @@ def _furnish(conn: Connection, database: str, migrate_user: str, app_user: str, 
 
 def up(server: PostgresServer, database: str) -> tuple[str, ...]:
     with server.connect(database, f"{database}_migrate_user") as conn:
-        files = read_migrations(DB / database / "migrations")
         result = migrate(
             conn,
             database=database,
-            files=files,
+            files=read_folder(DB / database / "migrations"),
             progress=lambda _: None,
-            lock_timeout_s=5,
-            statement_timeout_s=30,
+            settings=SETTINGS,
+            provenance=WHO,
         )
     return result.applied
 
@@ -84,7 +85,7 @@ def down(server: PostgresServer, database: str, file: MigrationFile) -> None:
 
 
 def catalogue(server: PostgresServer, database: str) -> str:
-    dump = server.dump_schema(database, "--exclude-table=public.flyway_schema_history")
+    dump = server.dump_schema(database, "--exclude-table=public.flyway_schema_history", "--exclude-schema=public")
     return "\n".join(line for line in dump.splitlines() if not line.startswith("\\"))  # \restrict has a random key
 
 

@@ -124,7 +124,6 @@ def test_a_set_that_does_not_fit_is_refused(tmp_path: Path, names: list[str], pr
         "V001.1__a.sql",
         "V-01__a.sql",
         "V\u0660\u0660\u0661__a.sql",
-        "R__views.sql",
         "B001__a.sql",
         "V001__a.sql.bak",
         "V001__a",

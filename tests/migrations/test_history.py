@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from neonctl.migrations.files import read_migrations
+from neonctl.migrations.files import read_folder
 from neonctl.migrations.history import LOCK_KEY
 from neonctl.migrations.runner import migrate
 from postgres_server import PostgresServer
+
+from .conftest import SETTINGS, WHO
 
 #: What pg_dump says of a table that real Flyway made.
 FLYWAYS_TABLE = """
@@ -35,10 +37,10 @@ def test_the_table_is_flyways_own(postgres_server: PostgresServer, database: str
         migrate(
             conn,
             database="bank",
-            files=read_migrations(tmp_path),
+            files=read_folder(tmp_path),
             progress=lambda _: None,
-            lock_timeout_s=5,
-            statement_timeout_s=5,
+            settings=SETTINGS,
+            provenance=WHO,
         )
     dump = postgres_server.dump_schema(database, "--table=public.flyway_schema_history")
     noise = ("--", "SET ", "SELECT pg_catalog.set_config", "\\")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -12,13 +13,16 @@ from psycopg import sql
 
 from neonctl import __version__
 from neonctl.errors import NeonctlError, RetryableError, ServiceError
+from neonctl.migrations import run as migration_run
 from neonctl.migrations import runner
 from neonctl.migrations.check import MigrationHistoryError
-from neonctl.migrations.files import MigrationFile
+from neonctl.migrations.files import MigrationFile, MigrationFolder
 from neonctl.migrations.history import LOCK_KEY, read_history
 from neonctl.migrations.progress import MigrationEvent
 from neonctl.migrations.runner import MigrationResult, migrate
 from postgres_server import PostgresServer
+
+from .conftest import SETTINGS, WHO
 
 Write = Callable[..., tuple[MigrationFile, ...]]
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -41,18 +45,17 @@ def run(
     return migrate(
         conn,
         database="bank",
-        files=files,
+        files=MigrationFolder(tuple(files)),
         progress=progress,
-        lock_timeout_s=lock_timeout_s,
-        statement_timeout_s=30,
-        lock_wait_s=lock_wait_s,
+        settings=replace(SETTINGS, lock_timeout_s=lock_timeout_s, lock_wait_s=lock_wait_s),
+        provenance=WHO,
     )
 
 
 def tables(conn: Connection) -> list[object]:
     found = conn.execute(
         "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
-        " AND relname <> 'flyway_schema_history' ORDER BY relname"
+        " AND relname NOT IN ('flyway_schema_history', 'neonctl_evidence') ORDER BY relname"
     )
     return [row[0] for row in found.fetchall()]
 
@@ -107,7 +110,7 @@ def test_a_failure_after_ddl_leaves_nothing_of_its_file(conn: Connection, write:
     error = caught.value
     assert (error.code, error.exit_code) == ("MIGRATION_FAILED", 1)
     assert error.message == f"{files[1].path}:4: division by zero (SQLSTATE 22012)"
-    assert (error.details["statement"], error.details["applied"]) == (3, ["001"])
+    assert (error.details["statement"], error.details["applied"]) == (3, ["V001__step_1.sql"])
     assert tables(conn) == ["a"]
     assert versions(conn) == ["001"]
     assert conn.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
@@ -261,7 +264,7 @@ def test_a_lock_that_is_freed_lets_the_waiting_runner_go_on(
 def test_a_table_lock_is_tried_again_and_then_given_up(
     postgres_server: PostgresServer, database: str, conn: Connection, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "_PAUSE_S", 0.001)
+    monkeypatch.setattr(migration_run, "_PAUSE_S", 0.001)
     conn.execute("CREATE TABLE a ()")
     files = write("CREATE TABLE b ();\nALTER TABLE a ADD n int;")
     events: list[MigrationEvent] = []

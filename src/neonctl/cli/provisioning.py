@@ -75,6 +75,7 @@ def apply(
     from neonctl.cli.plan_text import done_line, plan_document, plan_text
     from neonctl.cli.progress import ProgressLines
     from neonctl.cli.summary import platform_document, platform_text
+    from neonctl.migrations.evidence import Provenance
     from neonctl.pipelines.apply import apply_plan
     from neonctl.plan.safety import check_deletions, check_expected
 
@@ -109,6 +110,7 @@ def apply(
             selection=chosen,
             progress=progress,
             audit=audit.change,
+            provenance=lambda name: Provenance(audit.actor(name), audit.trace_id),
         )
     session.say(f"\nDone in {progress.seconds:.0f} s: {done_line(made)}\n")
     session.emit(

@@ -6,10 +6,11 @@ The texts are Flyway's, so that who knows Flyway knows what to do.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from neonctl.errors import NeonctlError
-from neonctl.migrations.files import MigrationFile
-from neonctl.migrations.history import AppliedMigration, live_versions, version_number
+from neonctl.migrations.files import AnyFile, MigrationFile, MigrationFolder, RepeatableFile
+from neonctl.migrations.history import AppliedMigration, abbreviated, live_versions, version_number
 
 
 class MigrationHistoryError(NeonctlError):
@@ -18,28 +19,55 @@ class MigrationHistoryError(NeonctlError):
     """
 
 
+@dataclass(frozen=True)
+class Pending:
+    """What is still to be run, in order."""
+
+    versioned: tuple[MigrationFile, ...] = ()
+    repeatable: tuple[RepeatableFile, ...] = ()
+
+    @property
+    def files(self) -> tuple[AnyFile, ...]:
+        """All of it: versioned first."""
+        return (*self.versioned, *self.repeatable)
+
+    def __bool__(self) -> bool:
+        return bool(self.versioned or self.repeatable)
+
+    def up_to(self, target: int | None) -> Pending:
+        """Without what is newer than ``target``; repeatable files wait until nothing is."""
+        if target is None:
+            return self
+        within = tuple(file for file in self.versioned if file.number <= target)
+        return Pending(within, self.repeatable if within == self.versioned else ())
+
+
 def compare(
-    files: Sequence[MigrationFile], applied: Sequence[AppliedMigration], *, database: str
-) -> tuple[MigrationFile, ...]:
-    """The files still to be applied, in version order.
+    files: MigrationFolder, applied: Sequence[AppliedMigration], *, database: str, out_of_order: bool = False
+) -> Pending:
+    """The files still to be applied: versioned in version order, then repeatable ones that are new or changed.
 
     Raises ``MigrationHistoryError`` with every contradiction at once: a failed row, an applied file that was edited,
-    renamed or removed, a file older than what is applied already.
+    renamed or removed, a file older than what is applied already unless ``out_of_order``.
     """
     live = live_versions(applied)
     baseline = max((number for number, row in live.items() if row.type == "BASELINE"), default=0)
     in_force = {number: row for number, row in live.items() if number > baseline}
-    by_number = {file.number: file for file in files}
+    by_number = {file.number: file for file in files.versioned}
     newest = max(in_force, default=baseline)
-    pending = [file for file in files if file.number > baseline and file.number not in in_force]
+    pending = [file for file in files.versioned if file.number > baseline and file.number not in in_force]
     problems = [
         *_foreign(applied),
         *(problem for number, row in sorted(in_force.items()) for problem in _row(row, by_number.get(number))),
-        *(_ignored(file) for file in pending if file.number < newest),
+        *(_ignored(file) for file in pending if file.number < newest and not out_of_order),
     ]
     if problems:
         raise _error(database, problems)
-    return tuple(sorted(pending, key=lambda file: file.number))
+    ran = {row.description: row.checksum for row in applied if row.version is None and row.type == "SQL"}
+    return Pending(
+        tuple(sorted(pending, key=lambda file: file.number)),
+        tuple(file for file in files.repeatable if ran.get(abbreviated(file.description)) != file.checksum),
+    )
 
 
 def _foreign(applied: Sequence[AppliedMigration]) -> Iterator[dict[str, object]]:
@@ -66,7 +94,7 @@ def _row(row: AppliedMigration, file: MigrationFile | None) -> Iterator[dict[str
         return
     if row.checksum != file.checksum:
         yield _mismatch("checksum", file, row.checksum, file.checksum)
-    if row.description != file.description:
+    if row.description != abbreviated(file.description):
         yield _mismatch("description", file, row.description, file.description)
 
 

@@ -11,7 +11,7 @@ identity by file name, statements split by guesswork, rows printed to stdout), s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -20,14 +20,16 @@ from psycopg.pq import TransactionStatus
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.migrations import Migration, MigrationList, MigrationStep
 
-from neonctl.migrations.files import MigrationFile
+from neonctl.migrations.files import AnyFile
+
+_WHOLE_FILE = "the whole file"  # to yoyo an empty text is a step that need not be taken: a file without text is a file
 
 
 class FileStep(MigrationStep):
-    """A whole file as one step."""
+    """A whole file as one step, up or down."""
 
-    def __init__(self, file: MigrationFile, run: Callable[[MigrationFile], None]) -> None:
-        super().__init__(0, file.sql, file.undo.sql)
+    def __init__(self, file: AnyFile, run: Callable[[AnyFile], None]) -> None:
+        super().__init__(0, _WHOLE_FILE, _WHOLE_FILE)
         self._file = file
         self._run = run
 
@@ -37,20 +39,20 @@ class FileStep(MigrationStep):
 
 
 class FileMigration(Migration):
-    """A migration file to yoyo: keyed by version, depending on the one before it, so that the order is a chain."""
+    """A migration file to yoyo: keyed by its name, depending on the one before it, so that the order is a chain."""
 
     def __init__(
         self,
-        file: MigrationFile,
+        file: AnyFile,
         previous: FileMigration | None,
         *,
         database: str,
-        run: Callable[[MigrationFile], None],
+        run: Callable[[AnyFile], None],
     ) -> None:
         # yoyo keeps all migrations of a process in one table by id: six databases have a V001 each.
         super().__init__(f"{database}/{file.path.stem}", str(file.path), str(file.path.parent))
         self.file = file
-        self.hash = file.version
+        self.hash = file.script
         self._depends = {previous} if previous else set()
         self._run = run
 
@@ -67,11 +69,11 @@ class FlywayBackend(PostgresqlPsycopgBackend):
         self,
         conn: psycopg.Connection[Any],
         applied: Collection[str],
-        apply: Callable[[FileMigration, Callable[[], None]], None],
+        around: Callable[[AnyFile, Callable[[], None]], None],
     ) -> None:
         self._given = conn
         self._applied = list(applied)
-        self._apply = apply
+        self._around = around
         super().__init__(None, "flyway_schema_history")
 
     def connect(self, dburi: object) -> psycopg.Connection[Any]:
@@ -102,7 +104,11 @@ class FlywayBackend(PostgresqlPsycopgBackend):
 
     def apply_one(self, migration: Any, force: bool = False, mark: bool = True) -> None:
         """One file: steps and record in one transaction, on the one connection."""
-        self._apply(migration, lambda: migration.process_steps(self, "apply"))
+        self._around(migration.file, lambda: migration.process_steps(self, "apply"))
+
+    def rollback_one(self, migration: Any, force: bool = False) -> None:
+        """One undo: as above."""
+        self._around(migration.file, lambda: migration.process_steps(self, "rollback"))
 
     def begin(self) -> None:
         """BEGIN travels with the script."""
@@ -127,21 +133,36 @@ def apply_in_order(
     conn: psycopg.Connection[Any],
     *,
     database: str,
-    files: Sequence[MigrationFile],
+    files: Iterable[AnyFile],
     applied: Collection[str],
-    run: Callable[[MigrationFile], None],
-    around: Callable[[MigrationFile, Callable[[], None]], None],
+    run: Callable[[AnyFile], None],
+    around: Callable[[AnyFile, Callable[[], None]], None],
 ) -> None:
     """Let yoyo find what is not applied, sort it and apply it one by one; the first error stops it.
 
-    ``run`` sends one file; ``around`` is called with a file and what to call to apply it (timing, retries).
+    ``applied`` are names of files. ``run`` sends one file; ``around`` is called with a file and what to call to apply
+    it (timing, retries).
     """
+    backend = FlywayBackend(conn, applied, around)
+    backend.apply_migrations(backend.to_apply(_chain(files, database, run)))
 
-    def one(migration: FileMigration, go: Callable[[], None]) -> None:
-        around(migration.file, go)
 
-    backend = FlywayBackend(conn, applied, one)
+def undo_in_order(
+    conn: psycopg.Connection[Any],
+    *,
+    database: str,
+    files: Iterable[AnyFile],
+    applied: Collection[str],
+    run: Callable[[AnyFile], None],
+    around: Callable[[AnyFile, Callable[[], None]], None],
+) -> None:
+    """Let yoyo undo those of ``files`` that are ``applied``, the newest first; the first error stops it."""
+    backend = FlywayBackend(conn, applied, around)
+    backend.rollback_migrations(backend.to_rollback(_chain(files, database, run)))
+
+
+def _chain(files: Iterable[AnyFile], database: str, run: Callable[[AnyFile], None]) -> MigrationList:
     chain: list[FileMigration] = []
     for file in files:
         chain.append(FileMigration(file, chain[-1] if chain else None, database=database, run=run))
-    backend.apply_migrations(backend.to_apply(MigrationList(chain)))
+    return MigrationList(chain)

@@ -1,6 +1,7 @@
 """Migration files on disk → frozen values. The rules of ``product.md`` section 5, each violation named at once.
 
-``V001__description.sql`` comes with ``U001__description_rollback.sql``. Flyway skips a file whose name it does not
+``V001__description.sql`` comes with ``U001__description_rollback.sql``; ``R__description.sql`` is repeatable: it has no
+twin and runs again whenever it changed. Flyway skips a file whose name it does not
 understand, with one line of INFO; here that is an error, because a migration nobody ran looks like one that ran.
 """
 
@@ -16,8 +17,10 @@ from pathlib import Path
 
 from neonctl.errors import UsageError
 
-_NAME = re.compile(r"(?P<kind>[VU])(?P<version>[0-9]{3,})__(?P<stem>[a-z0-9]+(?:_[a-z0-9]+)*)\.sql")
+_NAME = re.compile(r"(?:(?P<kind>[VU])(?P<version>[0-9]{3,})|R)__(?P<stem>[a-z0-9]+(?:_[a-z0-9]+)*)\.sql")
 _ROLLBACK = "_rollback"
+_LEADING = re.compile(r"(?:\s|--[^\r\n]*|/\*.*?\*/)*", re.DOTALL)  # what comes before the first statement
+_NO_TRANSACTION = re.compile(r"(?:^|(?<=[\r\n]))[ \t]*--[ \t]*neonctl:[ \t]*non-transactional[ \t]*(?=[\r\n]|$)")
 _LINE_END = re.compile(r"\r\n|\r|\n")  # what Java's readLine() ends a line at; str.splitlines() ends at more
 _BESIDE = ("README.md",)  # may lie beside migrations; dotfiles may, too
 
@@ -36,6 +39,7 @@ class UndoFile:
     path: Path
     checksum: int
     sha256: str
+    transactional: bool
     sql: str = field(repr=False)
 
 
@@ -50,6 +54,7 @@ class MigrationFile:
     checksum: int  # Flyway's CRC32, signed
     sha256: str  # of the bytes as they are
     undo: UndoFile
+    transactional: bool  # False: marked `-- neonctl: non-transactional` above its one statement
     sql: str = field(repr=False)
 
     @property
@@ -59,11 +64,34 @@ class MigrationFile:
 
 
 @dataclass(frozen=True)
+class RepeatableFile:
+    """A migration without a version: run after all versioned ones, and again whenever its checksum changed."""
+
+    description: str
+    script: str
+    path: Path
+    checksum: int
+    sha256: str
+    sql: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class MigrationFolder:
+    """All files of one database: versioned in version order, repeatable in the order of their descriptions."""
+
+    versioned: tuple[MigrationFile, ...] = ()
+    repeatable: tuple[RepeatableFile, ...] = ()
+
+
+AnyFile = MigrationFile | RepeatableFile
+
+
+@dataclass(frozen=True)
 class _Named:
     """A file whose name is right; its content is not read yet."""
 
-    kind: str
-    version: str
+    kind: str  # V, U or R
+    version: str  # "" of an R
     stem: str
     path: Path
 
@@ -78,8 +106,8 @@ class _Problem:
     message: str
 
 
-def read_migrations(folder: Path) -> tuple[MigrationFile, ...]:
-    """Read one database's migrations, in version order.
+def read_folder(folder: Path) -> MigrationFolder:
+    """Read one database's migrations.
 
     Raises ``MigrationFilesError`` with every problem at once: a misnamed file, a missing or orphaned twin, the same
     version twice, a gap, text that is not UTF-8. CRLF and a byte order mark are accepted, as Flyway accepts them.
@@ -88,8 +116,7 @@ def read_migrations(folder: Path) -> tuple[MigrationFile, ...]:
         raise _error(folder, [_Problem(folder, "there is no such folder")])
     problems: list[_Problem] = []
     named = list(_named_files(folder, problems))
-    ups = sorted((file for file in named if file.kind == "V"), key=lambda file: (file.number, file.path.name))
-    downs = sorted((file for file in named if file.kind == "U"), key=lambda file: (file.number, file.path.name))
+    ups, downs, repeats = (sorted((f for f in named if f.kind == kind), key=_sort_key) for kind in "VUR")
     problems += _duplicates(ups)
     problems += _duplicates(downs)
     problems += _gaps(folder, ups)
@@ -98,7 +125,15 @@ def read_migrations(folder: Path) -> tuple[MigrationFile, ...]:
     if problems:
         raise _error(folder, problems)
     undo_of = {file.number: _undo(file, contents[file.path]) for file in downs}
-    return tuple(_migration(file, contents[file.path], undo_of[file.number]) for file in ups)
+    return MigrationFolder(
+        tuple(_migration(file, contents[file.path], undo_of[file.number]) for file in ups),
+        tuple(_repeatable(file, contents[file.path]) for file in repeats),
+    )
+
+
+def read_migrations(folder: Path) -> tuple[MigrationFile, ...]:
+    """The versioned ones of ``read_folder``, in version order."""
+    return read_folder(folder).versioned
 
 
 def flyway_checksum(data: bytes) -> int:
@@ -132,7 +167,12 @@ def _named_files(folder: Path, problems: list[_Problem]) -> Iterator[_Named]:
                 _Problem(path, "is not named like V001__create_accounts.sql or U001__create_accounts_rollback.sql")
             )
             continue
-        yield _Named(match["kind"], match["version"], match["stem"], path)
+        yield _Named(match["kind"] or "R", match["version"] or "", match["stem"], path)
+
+
+def _sort_key(file: _Named) -> tuple[int, str]:
+    """Versions count, descriptions read as Flyway compares them: with blanks."""
+    return (file.number, file.path.name) if file.version else (0, _description(file.stem))
 
 
 def _duplicates(files: list[_Named]) -> list[_Problem]:
@@ -189,6 +229,7 @@ def _read(path: Path, problems: list[_Problem]) -> bytes:
 
 
 def _undo(file: _Named, data: bytes) -> UndoFile:
+    sql = _text(data)
     return UndoFile(
         version=file.version,
         description=_description(file.stem),
@@ -196,11 +237,13 @@ def _undo(file: _Named, data: bytes) -> UndoFile:
         path=file.path,
         checksum=flyway_checksum(data),
         sha256=hashlib.sha256(data).hexdigest(),
-        sql=_text(data),
+        transactional=_transactional(sql),
+        sql=sql,
     )
 
 
 def _migration(file: _Named, data: bytes, undo: UndoFile) -> MigrationFile:
+    sql = _text(data)
     return MigrationFile(
         version=file.version,
         description=_description(file.stem),
@@ -209,8 +252,29 @@ def _migration(file: _Named, data: bytes, undo: UndoFile) -> MigrationFile:
         checksum=flyway_checksum(data),
         sha256=hashlib.sha256(data).hexdigest(),
         undo=undo,
+        transactional=_transactional(sql),
+        sql=sql,
+    )
+
+
+def _repeatable(file: _Named, data: bytes) -> RepeatableFile:
+    return RepeatableFile(
+        description=_description(file.stem),
+        script=file.path.name,
+        path=file.path,
+        checksum=flyway_checksum(data),
+        sha256=hashlib.sha256(data).hexdigest(),
         sql=_text(data),
     )
+
+
+def _transactional(sql: str) -> bool:
+    """False if the mark stands, alone on its line, among the comments before the first statement."""
+    mark = _NO_TRANSACTION.search(sql)
+    if mark is None:
+        return True
+    leading = _LEADING.match(sql)
+    return leading is None or mark.end() > leading.end()
 
 
 def _description(stem: str) -> str:

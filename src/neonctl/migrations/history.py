@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import tuple_row
 
 from neonctl.errors import ServiceError
@@ -47,16 +48,36 @@ FROM "public"."flyway_schema_history" ORDER BY "installed_rank"
 
 #: Runs in the migration's own transaction. Both times are the server's: when the transaction began, and how long
 #: since. Flyway leaves ``installed_on`` to its default, the session's local time; a file may have changed the zone.
-INSERT_ROW: LiteralString = """\
+#: A mark that is gone leaves no rank, which the table refuses: then nothing after it runs either.
+_INSERT_ROW: LiteralString = """\
 INSERT INTO "public"."flyway_schema_history"
     ("installed_rank", "version", "description", "type", "script", "checksum",
      "installed_by", "installed_on", "execution_time", "success")
-SELECT {rank}, {version}, {description}, {type}, {script}, {checksum},
-       current_user, now() AT TIME ZONE 'UTC', (1000 * extract(epoch FROM clock_timestamp() - now()))::int, true
-WHERE current_setting({marker}, true) = {version}
+SELECT CASE WHEN current_setting({mark}, true) = {script} THEN {rank} END,
+       {version}, {description}, {type}, {script}, {checksum}, current_user, now() AT TIME ZONE 'UTC', {time}, {success}
 """
 
+_ELAPSED_MS: LiteralString = "(1000 * extract(epoch FROM clock_timestamp() - now()))::int"
+
+#: Set to the script's name for the length of its transaction: gone means the file ended it.
+MARK: LiteralString = "neonctl.migration"
+
+_DESCRIPTION = 200  # characters that the column holds
 _DELETED = ("DELETE", "UNDO_SQL")
+
+
+@dataclass(frozen=True)
+class NewRow:
+    """A row to be written. ``rank`` is the last one's plus 1; the rest is what Flyway would say."""
+
+    rank: int
+    version: str | None
+    description: str
+    type: str
+    script: str
+    checksum: int | None
+    timed: bool = True  # False: 0 ms, as Flyway writes for what no script did
+    success: bool = True
 
 
 @dataclass(frozen=True)
@@ -73,6 +94,26 @@ class AppliedMigration:
     installed_on: datetime
     execution_time_ms: int
     success: bool
+
+
+def row_statement(new: NewRow) -> sql.Composed:
+    """The INSERT of a row, to be sent within the transaction in which ``MARK`` was set to the row's script."""
+    return sql.SQL(_INSERT_ROW).format(
+        mark=sql.Literal(MARK),
+        rank=sql.Literal(new.rank),
+        version=sql.Literal(new.version),
+        description=sql.Literal(abbreviated(new.description)),
+        type=sql.Literal(new.type),
+        script=sql.Literal(new.script),
+        checksum=sql.Literal(new.checksum),
+        time=sql.SQL(_ELAPSED_MS) if new.timed else sql.Literal(0),
+        success=sql.Literal(new.success),
+    )
+
+
+def abbreviated(description: str) -> str:
+    """A description as it fits Flyway's column."""
+    return description if len(description) <= _DESCRIPTION else description[: _DESCRIPTION - 3] + "..."
 
 
 def read_history(conn: psycopg.Connection[Any]) -> tuple[AppliedMigration, ...]:

@@ -11,10 +11,10 @@ from typing import Literal
 class MigrationEvent:
     """One step of one database's run."""
 
-    kind: Literal["waiting", "applying", "retrying", "applied"]
+    kind: Literal["waiting", "applying", "retrying", "applied", "undoing", "undone"]
     database: str
     script: str | None = None  # None while waiting for the lock
-    duration_ms: int | None = None  # of an applied file
+    duration_ms: int | None = None  # of an applied or undone file
 
 
 Progress = Callable[[MigrationEvent], None]

@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-import random
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
 
-from neonctl.errors import NeonctlError, RetryableError
-from neonctl.migrations.check import compare
-from neonctl.migrations.files import MigrationFile, line_number
-from neonctl.migrations.history import (
-    CREATE_TABLE,
-    INSERT_ROW,
-    read_history,
-)
+from neonctl.errors import NeonctlError
+from neonctl.migrations.check import Pending, compare
+from neonctl.migrations.evidence import NewEntry, Provenance, make_table
+from neonctl.migrations.files import AnyFile, MigrationFile, MigrationFolder
+from neonctl.migrations.history import CREATE_TABLE, AppliedMigration, NewRow, read_history
 from neonctl.migrations.progress import MigrationEvent, Progress
-from neonctl.migrations.scripts import require_runnable, statement_line
+from neonctl.migrations.run import Piece, Run, StoppedError
+from neonctl.migrations.scripts import require_runnable
 from neonctl.migrations.session import (
-    ScriptFailedError,
+    RunSettings,
+    backend_pid,
     connection_lost,
     flyway_lock,
     prepare_session,
-    run_script,
-    script_offset,
+    require_direct,
 )
 
-_MARKER = "neonctl.migration"  # set for the length of the transaction: gone means the file ended it
-_TRANSIENT = {"55P03", "40P01"}  # lock_timeout, deadlock: the transaction is rolled back, another try may do
-_ATTEMPTS = 3
-_PAUSE_S = 0.5
+if TYPE_CHECKING:
+    from typing import LiteralString
 
 
 @dataclass(frozen=True)
@@ -43,181 +39,153 @@ class MigrationResult:
     database: str
     applied: tuple[str, ...]  # versions, in the order they were applied
     duration_ms: int
+    repeated: tuple[str, ...] = ()  # names of repeatable files
+    undone: tuple[str, ...] = ()  # versions, the newest first
+    stopped: bool = False  # somebody else failed; what is missing is still pending
+
+
+def never() -> bool:
+    """A run that nothing stops."""
+    return False
 
 
 def migrate(
     conn: psycopg.Connection[Any],
     *,
     database: str,
-    files: Sequence[MigrationFile],
+    files: MigrationFolder,
     progress: Progress,
-    lock_timeout_s: float,
-    statement_timeout_s: float,
-    lock_wait_s: float = 60.0,
+    settings: RunSettings,
+    provenance: Provenance,
+    target: int | None = None,
+    stop: Callable[[], bool] = never,
+    catalogue: LiteralString | None = None,
 ) -> MigrationResult:
-    """Bring one database up to the newest of ``files`` (``product.md`` 5).
+    """Bring one database up to the newest of ``files``, or to version ``target`` (``product.md`` 5).
 
     ``conn`` is a direct connection as the migrate role, in autocommit, used by nobody else meanwhile; its session
-    settings are changed. ``lock_wait_s`` bounds the wait for another runner.
+    settings are changed. ``stop`` is asked before each file: True ends the run there, without an error.
+    ``catalogue`` is a SELECT of the catalogue's lines, recorded after the last file. Repeatable files wait while a
+    target leaves versioned ones pending.
 
     Raises ``MigrationHistoryError`` or ``MigrationScriptError`` before anything ran; ``NeonctlError``
     ``MIGRATION_FAILED`` with ``file:line`` for the file that failed, which leaves nothing behind (the files before it
-    stay applied: ``details["applied"]``); ``RetryableError`` for a lock that was not freed; ``ServiceError`` for a
-    broken connection.
+    stay applied: ``details["applied"]`` has their names); ``RetryableError`` for a lock that was not freed;
+    ``ServiceError`` for a broken or pooled connection.
     """
     if not conn.autocommit:
         raise ValueError("migrations need a connection in autocommit: each file is its own transaction")
     started = time.monotonic()
-    applied: list[str] = []
-    pending = compare(files, read_history(conn), database=database)
+    done: list[str] = []
+    stopped = False
+
+    def pending_in(history: Sequence[AppliedMigration]) -> Pending:
+        return compare(files, history, database=database, out_of_order=settings.out_of_order).up_to(target)
+
+    pending = pending_in(read_history(conn))
     if pending:
-        require_runnable(pending)
-        run = _Run(conn, database, progress, applied)
+        require_runnable(pending.versioned)
         try:
-            session = prepare_session(conn, lock_timeout_s=lock_timeout_s, statement_timeout_s=statement_timeout_s)
+            require_direct(conn, database)
+            session = prepare_session(conn, settings)
             waiting = MigrationEvent("waiting", database)
-            with flyway_lock(conn, database=database, wait_s=lock_wait_s, waiting=lambda: progress(waiting)):
-                run.apply(files, session)
+            with flyway_lock(conn, database=database, wait_s=settings.lock_wait_s, waiting=lambda: progress(waiting)):
+                # Another runner may have been faster.
+                history = read_history(conn)
+                pending = pending_in(history)
+                if pending:
+                    require_runnable(pending.versioned)
+                    make_records(conn, database, made=bool(history))
+                    run = Run(
+                        conn,
+                        database,
+                        progress,
+                        provenance,
+                        session,
+                        backend_pid(conn),
+                        rank=max((row.installed_rank for row in history), default=0),
+                        pieces={file.script: _piece(file, provenance) for file in pending.files},
+                        last=pending.files[-1].script,
+                        catalogue=catalogue,
+                        stop=stop,
+                        done=done,
+                    )
+                    stopped = _work(run, files, pending)
         except psycopg.OperationalError as error:
             raise connection_lost(conn, error) from None
-    return MigrationResult(database, tuple(applied), _since(started))
+    names = {file.script: file for file in pending.files}
+    return MigrationResult(
+        database,
+        tuple(file.version for name in done if isinstance(file := names[name], MigrationFile)),
+        round((time.monotonic() - started) * 1000),
+        repeated=tuple(name for name in done if not isinstance(names[name], MigrationFile)),
+        stopped=stopped,
+    )
 
 
-class _Run:
-    """One run under the lock."""
-
-    def __init__(self, conn: psycopg.Connection[Any], database: str, progress: Progress, applied: list[str]) -> None:
-        self._conn = conn
-        self._database = database
-        self._progress = progress
-        self._applied = applied
-        self._session: tuple[sql.Composable, ...] = ()
-        self._rank = 0
-
-    def apply(self, files: Sequence[MigrationFile], session: tuple[sql.Composable, ...]) -> None:
-        """Look again under the lock (another runner may have been faster), then let the engine work."""
-        from neonctl.migrations.engine import apply_in_order  # slow to import, and most runs have nothing to do
-
-        history = read_history(self._conn)
-        pending = compare(files, history, database=self._database)
-        if not pending:
-            return
-        require_runnable(pending)
-        self._session = session
-        self._rank = max((row.installed_rank for row in history), default=0)
-        if not history:
-            self._create_history()
-        done = {file.version for file in files} - {file.version for file in pending}
-        apply_in_order(
-            self._conn,
-            database=self._database,
-            files=files,
-            applied=done,
-            run=self._send,
-            around=self._one,
-        )
-
-    def _create_history(self) -> None:
-        try:
-            found = self._conn.execute("SELECT pg_catalog.to_regclass('public.flyway_schema_history')")
-            if found.fetchone() == (None,):
-                self._conn.execute(CREATE_TABLE)
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise NeonctlError(
-                "MIGRATION_FAILED",
-                f"{self._database}: flyway_schema_history cannot be made as {self._conn.info.user}: "
-                f"{error.diag.message_primary}",
-                hint="The migrate role needs USAGE and CREATE on schema public; `neonctl apply` grants both.",
-                details={"database": self._database, "sqlstate": error.sqlstate, "applied": []},
-            ) from None
-
-    def _one(self, file: MigrationFile, go: Callable[[], None]) -> None:
-        """One file with its events; tried again when only a lock stood in the way."""
-        self._progress(MigrationEvent("applying", self._database, file.script))
-        started = time.monotonic()
-        attempt = 1
-        while failure := _failure(go):
-            # Raised outside the handler: the driver's error quotes rows, and must not hang on ours as its context.
-            if self._conn.closed or self._conn.broken:
-                raise connection_lost(self._conn, failure.cause)
-            if failure.cause.sqlstate not in _TRANSIENT or attempt == _ATTEMPTS:
-                raise self._failed(file, failure)
-            self._progress(MigrationEvent("retrying", self._database, file.script))
-            time.sleep(_PAUSE_S * attempt * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, not a secret
-            attempt += 1
-        self._applied.append(file.version)
-        self._progress(MigrationEvent("applied", self._database, file.script, _since(started)))
-
-    def _send(self, file: MigrationFile) -> None:
-        before, after = self._frame(file)
-        recorded = run_script(self._conn, before, file.sql, after)
-        if recorded != 1:
-            # The parser refuses what would lead here; this is the second net.
-            raise NeonctlError(
-                "MIGRATION_TRANSACTION_ENDED",
-                f"{file.path}: the file ended its own transaction: what it did stays, without a record",
-                hint="Look at what it made, take it back by hand, and remove the transaction control from the file.",
-                details={"database": self._database, "file": str(file.path), "applied": list(self._applied)},
-            )
-        self._rank += 1
-
-    def _frame(self, file: MigrationFile) -> tuple[Sequence[sql.Composable], Sequence[sql.Composable]]:
-        """What goes before and after the file's text, so that all of it is one query and one transaction."""
-        mark = sql.SQL("SELECT pg_catalog.set_config({}, {}, true)").format(
-            sql.Literal(_MARKER), sql.Literal(file.version)
-        )
-        row = sql.SQL(INSERT_ROW).format(
-            rank=sql.Literal(self._rank + 1),
-            version=sql.Literal(file.version),
-            description=sql.Literal(file.description),
-            type=sql.Literal("SQL"),
-            script=sql.Literal(file.script),
-            checksum=sql.Literal(file.checksum),
-            marker=sql.Literal(_MARKER),
-        )
-        own_names = sql.SQL("SET LOCAL search_path = pg_catalog")  # the file may have set another
-        return (*self._session, sql.SQL("BEGIN"), mark), (own_names, row, sql.SQL("COMMIT"))
-
-    def _failed(self, file: MigrationFile, failure: ScriptFailedError) -> NeonctlError:
-        """Postgres' word, where it happened, and nothing of the rows: DETAIL and CONTEXT may quote customers' data."""
-        before, _ = self._frame(file)
-        cause = failure.cause
-        offset = script_offset(cause, before, self._conn)
-        if offset is not None and 0 <= offset <= len(file.sql):
-            line = line_number(file.sql, offset)
-        else:
-            line = statement_line(file.sql, failure.completed)
-        where = f"{file.path}:{line}" if line else str(file.path)
-        kind, code = (
-            (RetryableError, "MIGRATION_LOCK_TIMEOUT")
-            if cause.sqlstate in _TRANSIENT
-            else (NeonctlError, "MIGRATION_FAILED")
-        )
-        return kind(
-            code,
-            f"{where}: {cause.diag.message_primary} (SQLSTATE {cause.sqlstate})",
-            hint=f"{self._database}: nothing of this file was kept; correct it and run again."
-            if kind is NeonctlError
-            else f"{self._database}: nothing of this file was kept; run again when the table is less busy.",
-            details={
-                "database": self._database,
-                "file": str(file.path),
-                "line": line,
-                "statement": failure.completed + 1,
-                "sqlstate": cause.sqlstate,
-                "message": cause.diag.message_primary,
-                "applied": list(self._applied),
-            },
-        )
-
-
-def _failure(go: Callable[[], None]) -> ScriptFailedError | None:
+def make_records(conn: psycopg.Connection[Any], database: str, *, made: bool) -> None:
+    """Make Flyway's table, unless it is ``made``, and ours, under the lock."""
     try:
-        go()
-    except ScriptFailedError as failure:
-        return failure
-    return None
+        if not made:
+            found = conn.execute("SELECT pg_catalog.to_regclass('public.flyway_schema_history')")
+            if found.fetchone() == (None,):
+                conn.execute(CREATE_TABLE)
+        make_table(conn)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise NeonctlError(
+            "MIGRATION_FAILED",
+            f"{database}: flyway_schema_history cannot be made as {conn.info.user}: {error.diag.message_primary}",
+            hint="The migrate role needs USAGE and CREATE on schema public; `neonctl apply` grants both.",
+            details={"database": database, "sqlstate": error.sqlstate, "applied": []},
+        ) from None
 
 
-def _since(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)
+def _work(run: Run, files: MigrationFolder, pending: Pending) -> bool:
+    """Let the engine work. Whatever ends it early, the catalogue is recorded as it then is. True: it was stopped."""
+    from neonctl.migrations.engine import apply_in_order  # slow to import, and most runs have nothing to do
+
+    todo = {file.script for file in pending.files}
+    everything: tuple[AnyFile, ...] = (*files.versioned, *files.repeatable)
+    try:
+        apply_in_order(
+            run.conn,
+            database=run.database,
+            files=everything,
+            applied={file.script for file in everything} - todo,
+            run=run.send,
+            around=run.one,
+        )
+    except StoppedError:
+        record_listing(run)
+        return True
+    except BaseException:
+        record_listing(run)
+        raise
+    return False
+
+
+def record_listing(run: Run) -> None:
+    """After a run that ended early: what is there now. Never hides why it ended."""
+    statement = run.listing_entry()
+    if not run.done or statement is None or run.conn.closed or run.conn.broken:
+        return
+    with contextlib.suppress(psycopg.Error):
+        run.conn.execute(sql.SQL("SET search_path = pg_catalog; {}").format(statement))
+
+
+def _piece(file: AnyFile, provenance: Provenance) -> Piece:
+    versioned = isinstance(file, MigrationFile)
+    version = file.version if versioned else None
+    return Piece(
+        file.path,
+        file.sql,
+        NewRow(0, version, file.description, "SQL", file.script, file.checksum),
+        NewEntry(
+            "apply" if versioned else "repeatable",
+            provenance,
+            version=version,
+            script=file.script,
+            up_sha256=file.sha256,
+            down_sha256=file.undo.sha256 if versioned else None,
+        ),
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 from psycopg import generators, sql
@@ -21,21 +23,37 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
 
 _POLL_S = 0.25
+_POOLED_HOST = re.compile(r"[^.]+-pooler\.")
+_NEON_HOST = re.compile(r"\.neon\.(tech|build)$")
 _CONNECTION_CHECK = sql.SQL("SET client_connection_check_interval = '1s'")
 
 
-class ScriptFailedError(Exception):
-    """A script stopped at an error. ``cause`` is the driver's; ``completed`` counts the statements before it."""
+@dataclass(frozen=True)
+class RunSettings:
+    """How a run behaves. The timeouts bound each wait for a table and each statement, ``lock_wait_s`` the wait for
+    another runner. ``undo_record`` is the type of the row that an undo leaves: open-source Flyway knows DELETE.
+    """
 
-    def __init__(self, cause: psycopg.Error, completed: int) -> None:
+    lock_timeout_s: float
+    statement_timeout_s: float
+    lock_wait_s: float = 60.0
+    out_of_order: bool = False
+    undo_record: Literal["DELETE", "UNDO_SQL"] = "DELETE"
+
+
+class ScriptFailedError(Exception):
+    """A script stopped at an error. ``cause`` is the driver's; ``completed`` counts the statements before it;
+    ``told`` is what the last statement in front of the script answered, if it came so far.
+    """
+
+    def __init__(self, cause: psycopg.Error, completed: int, told: str | None = None) -> None:
         super().__init__(str(cause))
         self.cause = cause
         self.completed = completed
+        self.told = told
 
 
-def prepare_session(
-    conn: psycopg.Connection[Any], *, lock_timeout_s: float, statement_timeout_s: float
-) -> tuple[sql.Composable, ...]:
+def prepare_session(conn: psycopg.Connection[Any], settings: RunSettings) -> tuple[sql.Composable, ...]:
     """Put the session where every migration must start, and return the statements that put it there again.
 
     UTC, because ``installed_on`` has no zone; the timeouts, because a waiting ALTER TABLE blocks everybody behind it;
@@ -45,8 +63,8 @@ def prepare_session(
         "TimeZone": "UTC",
         "client_encoding": "UTF8",
         "standard_conforming_strings": "on",  # the parser that looked at the file took it for granted
-        "lock_timeout": f"{round(lock_timeout_s * 1000)}ms",
-        "statement_timeout": f"{round(statement_timeout_s * 1000)}ms",
+        "lock_timeout": f"{round(settings.lock_timeout_s * 1000)}ms",
+        "statement_timeout": f"{round(settings.statement_timeout_s * 1000)}ms",
         "application_name": f"neonctl/{__version__} migrate",
     }
     statements: list[sql.Composable] = [sql.SQL("RESET ALL")]
@@ -91,22 +109,56 @@ def flyway_lock(
         _unlock(conn)
 
 
+def require_direct(conn: psycopg.Connection[Any], database: str) -> None:
+    """Refuse a pooler: it would hand the lock and the settings of this session to whoever comes next.
+
+    Raises ``ServiceError``. A pooler answers with a process id of its own making; so does Neon's proxy on the direct
+    host, therefore on Neon the host's name decides. What neither shows is caught in each query by the session's id.
+    """
+    host = conn.info.host
+    if _POOLED_HOST.match(host):
+        raise pooled(database, f"{host} is the pooled host")
+    if not _NEON_HOST.search(host) and conn.info.backend_pid != backend_pid(conn):
+        raise pooled(database, "the connection goes through a pooler")
+
+
+def pooled(database: str, why: str) -> ServiceError:
+    """The refusal of a connection that is not one session from end to end."""
+    return ServiceError(
+        "MIGRATION_POOLED",
+        f"{database}: migrations need a session of their own, but {why}",
+        hint="Use the direct host (on Neon the one without `-pooler`). Nothing was run on this connection.",
+        details={"database": database},
+    )
+
+
+def backend_pid(conn: psycopg.Connection[Any]) -> int:
+    """Which server process this connection talks to."""
+    with conn.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def run_script(
     conn: psycopg.Connection[Any], before: Sequence[sql.Composable], script: str, after: Sequence[sql.Composable]
-) -> int:
+) -> None:
     """Send everything as one simple query, so that the server reads the script as it stands, in one round trip.
 
-    No parameters, no splitting, results thrown away unread: rows may be customers' data. Returns the number of rows
-    that the last statement but one of ``after`` touched. Raises ``ScriptFailedError`` with positions counted from
-    the beginning of ``script``.
+    No parameters, no splitting, results thrown away unread: rows may be customers' data. Raises
+    ``ScriptFailedError`` with statements counted from the beginning of ``script``.
     """
     prefix = "".join(statement.as_string(conn) + ";\n" for statement in before)
     suffix = "".join(";\n" + statement.as_string(conn) for statement in after)
     results = _simple_query(conn, prefix + script + "\n" + suffix)
     last = results[-1]
     if last.status == ExecStatus.FATAL_ERROR:
-        raise ScriptFailedError(error_from_result(last, encoding="utf-8"), len(results) - 1 - len(before))
-    return results[-2].command_tuples or 0
+        told = results[len(before) - 1].get_value(0, 0) if 0 < len(before) < len(results) else None
+        raise ScriptFailedError(
+            error_from_result(last, encoding="utf-8"),
+            len(results) - 1 - len(before),
+            told.decode() if told is not None else None,
+        )
 
 
 def script_offset(error: psycopg.Error, before: Sequence[sql.Composable], conn: psycopg.Connection[Any]) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from neonctl.provision.observe import observe
 from neonctl.provision.turns import own_turn
 
 if TYPE_CHECKING:
+    from neonctl.migrations.evidence import Provenance
     from neonctl.pipelines.configuration import Configuration
     from neonctl.plan.observed import Observed
     from neonctl.plan.plan import Plan
@@ -40,8 +41,9 @@ def apply_plan(
     selection: Sequence[str] | None,
     progress: Progress,
     audit: Audit,
+    provenance: Callable[[str], Provenance],
 ) -> Applied:
-    """Carry out a plan that was shown and confirmed.
+    """Carry out a plan that was shown and confirmed. ``provenance`` says who migrates an environment.
 
     Raises ``DidNotConvergeError`` when, after everything was done, a new plan is not empty.
     """
@@ -57,7 +59,7 @@ def apply_plan(
     )
     with own_turn(list(inside), world, services):
         provisioner.fill(plan, world)
-        ran = _migrate(plan, configuration, services, progress, audit)
+        ran = _migrate(plan, configuration, services, progress, audit, provenance)
         return _finished(plan, observed, ran, provisioner, configuration, services, selection)
 
 
@@ -94,7 +96,12 @@ def _finished(
 
 
 def _migrate(
-    plan: Plan, configuration: Configuration, services: Services, progress: Progress, audit: Audit
+    plan: Plan,
+    configuration: Configuration,
+    services: Services,
+    progress: Progress,
+    audit: Audit,
+    provenance: Callable[[str], Provenance],
 ) -> dict[str, dict[str, tuple[str, ...]]]:
     pending = [change for change in plan.work if isinstance(change, RunMigrations)]
     environments = promotion_order(configuration.desired, list(dict.fromkeys(c.environment for c in pending)))
@@ -109,6 +116,7 @@ def _migrate(
                 files=configuration.migrations,
                 services=services,
                 progress=progress,
+                provenance=provenance(environment),
             )
         except BaseException:
             for change in changes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from neonctl.desired.load import load
 from neonctl.desired.model import Desired, MigrationRef
 from neonctl.errors import UsageError
-from neonctl.migrations.files import MigrationFile, read_migrations
+from neonctl.migrations.files import MigrationFolder, read_folder
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Configuration:
     """What is wanted, and the files that migrations run from."""
 
     desired: Desired
-    migrations: Mapping[str, tuple[MigrationFile, ...]]
+    migrations: Mapping[str, MigrationFolder]
 
 
 def read_configuration(config_dir: Path, db_dir: Path) -> Configuration:
@@ -29,18 +29,18 @@ def read_configuration(config_dir: Path, db_dir: Path) -> Configuration:
             f"there is no folder {db_dir} with the migrations",
             hint="run neonctl in the project's folder, or name the right one with --db DIR",
         )
-    migrations: dict[str, tuple[MigrationFile, ...]] = {}
+    migrations: dict[str, MigrationFolder] = {}
     privileges: dict[str, tuple[str, ...]] = {}
     for database, spec in desired.platform.databases.items():
         folder = db_dir / database / "migrations"
         if spec.state == "present" and folder.is_dir():
-            migrations[database] = read_migrations(folder)
+            migrations[database] = read_folder(folder)
         committed = privileges_file(db_dir, database)
         if committed.is_file():
             privileges[database] = tuple(committed.read_text(encoding="utf-8").splitlines())
     references = {
-        database: tuple(MigrationRef(version=f.version, script=f.script, checksum=f.checksum) for f in files)
-        for database, files in migrations.items()
+        database: tuple(MigrationRef(version=f.version, script=f.script, checksum=f.checksum) for f in folder.versioned)
+        for database, folder in migrations.items()
     }
     return Configuration(
         desired=desired.model_copy(update={"migrations": references, "privileges": privileges}),

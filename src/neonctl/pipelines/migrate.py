@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from neonctl.desired.model import Desired, secret_name
 from neonctl.migrations.runner import MigrationResult, migrate
+from neonctl.migrations.session import RunSettings
 from neonctl.plan.observed import Address
 from neonctl.provision.parallel import by_key
 from neonctl.provision.progress import Event, Progress
 
 if TYPE_CHECKING:
-    from neonctl.migrations.files import MigrationFile
+    from neonctl.migrations.evidence import Provenance
+    from neonctl.migrations.files import MigrationFolder
     from neonctl.migrations.progress import MigrationEvent
     from neonctl.provision.services import Services
 
 LOCK_TIMEOUT_S = 5.0
 STATEMENT_TIMEOUT_S = 900.0
+SETTINGS = RunSettings(LOCK_TIMEOUT_S, STATEMENT_TIMEOUT_S)
 
 
 def promotion_order(desired: Desired, environments: Sequence[str]) -> list[str]:
@@ -41,30 +45,40 @@ def migrate_environment(
     databases: Sequence[str],
     *,
     desired: Desired,
-    files: Mapping[str, tuple[MigrationFile, ...]],
+    files: Mapping[str, MigrationFolder],
     services: Services,
     progress: Progress,
+    provenance: Provenance,
 ) -> Mapping[str, MigrationResult]:
-    """Run what is pending in these databases, as ``{db}_migrate_user`` over the direct host."""
+    """Run what is pending in these databases, as ``{db}_migrate_user`` over the direct host.
+
+    The first error lets no database begin another file.
+    """
+    failed = threading.Event()
     spec = desired.environments[environment]
     secrets = services.aws(spec.aws).secrets()
 
     def tell(event: MigrationEvent) -> None:
         text = " ".join(part for part in (event.database, event.script) if part)
-        state = {"waiting": "waiting", "applied": "done"}.get(event.kind, "started")
+        state = {"waiting": "waiting", "applied": "done", "undone": "done"}.get(event.kind, "started")
         progress(Event(environment, f"migration {text}", state))  # pyright: ignore[reportArgumentType]
 
     def one(database: str) -> MigrationResult:
-        _, credential = secrets.read(secret_name(spec.stage, database, "migrate_user"))
-        address = Address(credential.direct_host, credential.direct_port)
-        with services.login(address, database, credential.username, credential.password) as connection:
-            return migrate(
-                connection,
-                database=database,
-                files=files[database],
-                progress=tell,
-                lock_timeout_s=LOCK_TIMEOUT_S,
-                statement_timeout_s=STATEMENT_TIMEOUT_S,
-            )
+        try:
+            _, credential = secrets.read(secret_name(spec.stage, database, "migrate_user"))
+            address = Address(credential.direct_host, credential.direct_port)
+            with services.login(address, database, credential.username, credential.password) as connection:
+                return migrate(
+                    connection,
+                    database=database,
+                    files=files[database],
+                    progress=tell,
+                    settings=SETTINGS,
+                    provenance=provenance,
+                    stop=failed.is_set,
+                )
+        except BaseException:
+            failed.set()
+            raise
 
     return by_key(one, databases)

@@ -21,9 +21,9 @@ class AuditLog:
     """
 
     def __init__(self, sink: str, *, actor: Callable[[str], str], trace_id: str) -> None:
+        self.actor = actor
+        self.trace_id = trace_id
         self._sink = sink
-        self._actor = actor
-        self._trace_id = trace_id
         self._lock = threading.Lock()
 
     def open(self) -> None:
@@ -46,12 +46,12 @@ class AuditLog:
         line = json.dumps(
             {
                 "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                "actor": self._actor(environment),
+                "actor": self.actor(environment),
                 "what": what,
                 "target": target,
                 "environment": environment or None,
                 "outcome": outcome,
-                "trace_id": self._trace_id,
+                "trace_id": self.trace_id,
                 **(details or {}),
             },
             ensure_ascii=False,
