@@ -34,7 +34,7 @@ from neonctl.migrations.rehearsal import (
     StatementTrace,
     target_state,
 )
-from neonctl.migrations.session import connection_lost, prepare_session
+from neonctl.migrations.session import RunSettings, connection_lost, prepare_session
 from neonctl.migrations.split import Statement, split
 
 if TYPE_CHECKING:
@@ -100,9 +100,7 @@ def rehearse(
     state = target_state(read_history(conn))
     done: list[FileRehearsal] = []
     try:
-        session = prepare_session(
-            conn, lock_timeout_s=settings.lock_timeout_s, statement_timeout_s=settings.statement_timeout_s
-        )
+        session = prepare_session(conn, RunSettings(settings.lock_timeout_s, settings.statement_timeout_s))
         at = _server_time(conn)
         for file in files:
             progress(MigrationEvent("applying", database, file.script))
