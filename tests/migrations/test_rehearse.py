@@ -279,6 +279,20 @@ def test_the_session_is_the_runners(conn, write):
     assert run(conn, files).ok
 
 
+def test_the_migrate_roles_own_rights_are_enough(conn, write, postgres_server, database):
+    conn.execute("""
+        CREATE ROLE rehearsing LOGIN; GRANT USAGE, CREATE ON SCHEMA public TO rehearsing;
+        ALTER TABLE account OWNER TO rehearsing; ALTER TABLE entry OWNER TO rehearsing;
+    """)
+    try:
+        with postgres_server.connect(database, "rehearsing") as own:
+            (file,) = run(own, write("ALTER TABLE account ADD n int; DELETE FROM entry WHERE id < 3;")).files
+    finally:
+        conn.execute("DROP OWNED BY rehearsing CASCADE; DROP ROLE rehearsing")
+    assert taken(file.locks) == [("public.account", "ACCESS EXCLUSIVE", 1)]
+    assert (file.rows, file.problems) == ({"public.entry": 2}, ())
+
+
 def test_a_megabyte_of_writes(conn, write):
     line = "INSERT INTO entry (id, account_id, amount) VALUES (%d, 1, 12.50); -- é\n"
     script = "".join(line % number for number in range(1000, 16000))

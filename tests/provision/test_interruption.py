@@ -8,7 +8,7 @@ import pytest
 
 from neonctl.provision.interruption import Interruption
 
-BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+EACH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
 
 class Story:
@@ -19,7 +19,7 @@ class Story:
         self.told.append("cut")
 
 
-@BOTH
+@EACH
 def test_work_is_interrupted_at_once_and_only_once(number):
     story = Story()
     with pytest.raises(KeyboardInterrupt), Interruption(story.cut) as interruption:
@@ -35,7 +35,7 @@ def test_work_is_interrupted_at_once_and_only_once(number):
     assert story.told == ["cut", "tidied"]
 
 
-@BOTH
+@EACH
 def test_while_making_the_first_signal_waits_for_the_step_to_end(number):
     story = Story()
     with pytest.raises(KeyboardInterrupt), Interruption(story.cut) as interruption:
@@ -81,3 +81,13 @@ def test_other_errors_pass_and_the_old_handlers_come_back():
         interruption.work()
         raise ValueError("its own")
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_what_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interruption(lambda: None) as interruption:
+            interruption.work()
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -9,14 +9,20 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from neonctl.desired.model import Desired
 from neonctl.errors import NeonctlError
 from neonctl.local import state
+from neonctl.migrations.files import read_migrations
+from neonctl.migrations.history import read_history
+from neonctl.migrations.rehearsal import target_state
+from neonctl.migrations.rehearse import rehearse
 from neonctl.neon.responses import Compute
 from neonctl.pipelines.configuration import read_configuration
+from neonctl.plan.observed import Address
 from neonctl.provision.audit import AuditLog
 from neonctl.provision.progress import silent
 from neonctl.provision.services import Services
@@ -117,6 +123,36 @@ def test_prod_can_be_copied_and_no_plan_hears_of_it(provisioned, desired, servic
         now = provisioned.run("plan", "--detailed-exitcode")
         assert (now.code, now.stdout) == (planned.code, planned.stdout)
     assert branches(provisioned) == PERSISTENT
+
+
+def test_pending_migrations_are_rehearsed_on_a_copy_of_prod_and_prod_knows_nothing(project, desired, services):
+    folder = project.folder / "db" / "bank_aml" / "migrations"
+    (folder / "V002__wider.sql").write_text(
+        "SELECT 1;\nALTER TABLE aml.screenings ADD reviewed boolean;\n"
+        "CREATE TABLE aml.notes (id int PRIMARY KEY);\nINSERT INTO aml.notes VALUES (1);\n"
+    )
+    (folder / "U002__wider_rollback.sql").write_text("SELECT 1;\n")
+    files = read_migrations(folder)
+    look = ("prod", "bank_aml", "SELECT to_regclass('aml.notes'), count(*) FROM flyway_schema_history")
+    before = project.sql(*look)
+    with copy_of(desired, services) as branch, branch.login("bank_aml") as connection:
+        rehearsal = rehearse(
+            connection,
+            database="bank_aml",
+            files=files[1:],
+            progress=lambda _: None,
+            settings=SimpleNamespace(lock_timeout_s=5, statement_timeout_s=60),
+            max_lock_s=3600,
+        )
+    assert rehearsal.problems == ()
+    (file,) = rehearsal.files
+    assert ("aml.screenings", "ACCESS EXCLUSIVE", 2) in {(e.relation, e.mode, e.line) for e in file.locks}
+    assert file.rows == {"aml.notes": 1}
+    assert project.sql(*look) == before
+    prod = services.aws(desired.environments["prod"].aws).secrets().read("bank-neon/prod/bank_aml/migrate_user")[1]
+    address = Address(prod.direct_host, prod.direct_port)
+    with services.login(address, "bank_aml", prod.username, prod.password) as real:
+        assert rehearsal.target_state == target_state(read_history(real))
 
 
 def test_an_error_passes_and_the_branch_is_gone(provisioned, desired, services):

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while there is something that must not be left behind."""
+"""Ctrl-C, SIGTERM and a terminal that is closed, while there is something that must not be left behind."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Literal, Self
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """Turns SIGINT and SIGTERM into one ``KeyboardInterrupt`` that never comes in the middle of tidying up.
+    """Turns these signals into one ``KeyboardInterrupt`` that never comes in the middle of tidying up.
 
     Use as a context manager in the main thread (in another one, signals go where they went before). Three phases:
     while making, the first signal waits for ``work`` and only a second one interrupts; while working, ``cut`` is
@@ -29,7 +29,9 @@ class Interruption:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._heard) for number in _SIGNALS}
+            # What is ignored stays so: by nohup, or in the background of a shell.
+            heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._heard) for number in heard}
         return self
 
     def __exit__(

@@ -105,8 +105,9 @@ def throwaway_branch(
     """A copy of an environment's branch for the length of a block, with ``login`` to each of ``databases``.
 
     Every role that may log in gets a new random password there, known to this process alone. Call it from the main
-    thread: Ctrl-C and SIGTERM then end connections and block at once, and the branch is deleted first. ``lifetime``
-    (30 days at most, Neon's limit) bounds how long it lives when this process is killed.
+    thread: Ctrl-C, SIGTERM and SIGHUP then end connections and block at once, and the branch is deleted first.
+    ``lifetime`` (30 days at most, Neon's limit) bounds how long it lives when this process is killed; a run that may
+    take longer must ask for more, since Neon then deletes the branch under it.
 
     Raises ``NeonctlError`` NOT_PROVISIONED when environment or roles are not there, ``UnsafePlanError``
     THROWAWAY_REFUSED for a branch that must not be copied for this purpose, PLAN_LIMIT without room,
