@@ -35,24 +35,14 @@ from neonctl.migrations.rehearsal import (
 )
 from neonctl.migrations.session import RunSettings, connection_lost, prepare_session, require_direct
 from neonctl.migrations.split import Statement, split
+from neonctl.postgres.queryfile import query
 
 if TYPE_CHECKING:
     from typing import LiteralString
 
-_RESOLVE: LiteralString = """\
-SELECT c.oid::pg_catalog.int8, i.indrelid::pg_catalog.int8
-FROM pg_catalog.pg_class AS c
-LEFT JOIN pg_catalog.pg_index AS i ON i.indexrelid = c.oid
-WHERE c.oid = pg_catalog.to_regclass(%s)
-"""
+_RESOLVE: LiteralString = query("rehearsal", "resolve", "migrations")
 
-_INVALID: LiteralString = """\
-SELECT n.nspname, c.relname
-FROM pg_catalog.pg_index AS i
-JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE NOT i.indisvalid
-"""
+_INVALID: LiteralString = query("rehearsal", "invalid", "migrations")
 
 
 def rehearse(
