@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 
 import psycopg
 import pytest
 
 from neonctl.errors import NeonctlError
-from neonctl.migrations.files import MigrationFile
+from neonctl.migrations.files import MigrationFile, MigrationFolder, read_folder
 from neonctl.migrations.history import read_history
 from neonctl.migrations.progress import MigrationEvent
 from neonctl.migrations.rehearsal import HeldLock, Rehearsal, target_state
@@ -20,15 +20,11 @@ from neonctl.migrations.rehearse import rehearse
 from neonctl.migrations.runner import migrate
 from postgres_server import PostgresServer
 
+from .conftest import SETTINGS, WHO
+
 Write = Callable[..., tuple[MigrationFile, ...]]
 Connection = psycopg.Connection[tuple[object, ...]]
 SLEEP_MS = 40
-
-
-@dataclass(frozen=True)
-class Settings:
-    lock_timeout_s: float = 10
-    statement_timeout_s: float = 30
 
 
 @pytest.fixture
@@ -51,8 +47,20 @@ def run(
     max_lock_s: float | None = None,
     lock_timeout_s: float = 10,
 ) -> Rehearsal:
-    settings = Settings(lock_timeout_s)
+    settings = replace(SETTINGS, lock_timeout_s=lock_timeout_s)
     return rehearse(conn, database="bank", files=files, progress=progress, settings=settings, max_lock_s=max_lock_s)
+
+
+def really(conn: Connection, files) -> None:
+    """What the runner does."""
+    migrate(
+        conn,
+        database="bank",
+        files=MigrationFolder(tuple(files)),
+        progress=lambda _: None,
+        settings=SETTINGS,
+        provenance=WHO,
+    )
 
 
 def taken(locks) -> list[tuple[str, str, int]]:
@@ -131,16 +139,7 @@ def test_the_locks_are_those_that_the_runner_takes(conn, write, postgres_server,
     with postgres_server.connect(database) as other:
         pid = other.info.backend_pid
         files = write(gate)
-        thread = threading.Thread(
-            target=lambda: migrate(
-                other,
-                database="bank",
-                files=files,
-                progress=lambda _: None,
-                lock_timeout_s=30,
-                statement_timeout_s=30,
-            )
-        )
+        thread = threading.Thread(target=lambda: really(other, files))
         thread.start()
         try:
             waiting = "SELECT 1 FROM pg_locks WHERE pid = %s AND locktype = 'advisory' AND NOT granted"
@@ -244,14 +243,7 @@ def test_a_failure_reads_as_the_runners_own(conn, write, script):
     (problem,) = rehearsal.problems
     conn.execute("ALTER TABLE account DROP n")
     with pytest.raises(NeonctlError) as caught:
-        migrate(
-            conn,
-            database="bank",
-            files=files,
-            progress=lambda _: None,
-            lock_timeout_s=10,
-            statement_timeout_s=30,
-        )
+        really(conn, files)
     assert problem == caught.value.message
     assert not rehearsal.ok
 
@@ -322,7 +314,7 @@ def test_a_broken_connection_is_told(conn, write):
 def test_a_rehearsal_is_bound_to_state_and_files_and_is_json(conn, write):
     events: list[MigrationEvent] = []
     files = write("CREATE TABLE a ();", "INSERT INTO entry VALUES (900);")
-    migrate(conn, database="bank", files=files[:1], progress=lambda _: None, lock_timeout_s=9, statement_timeout_s=9)
+    really(conn, files[:1])
     rehearsal = run(conn, files[1:], events.append, max_lock_s=2)
     assert rehearsal.target_state == target_state(read_history(conn)) != target_state(())
     details = json.loads(json.dumps(rehearsal.as_details()))
@@ -338,23 +330,29 @@ def test_a_rehearsal_is_bound_to_state_and_files_and_is_json(conn, write):
     assert read_history(conn)[-1].version == "001"
 
 
-@dataclass(frozen=True)
-class Marked:
-    """A file outside a transaction, or one without a version."""
+@pytest.fixture
+def put(tmp_path):
+    """``put(**{"V001__a": "..."})`` → the files of a folder, in their order; a V's twin does nothing."""
 
-    sql: str
-    script: str
-    transactional: bool = False
-    sha256: str = "0" * 64
+    def put_and_read(**scripts: str):
+        folder = tmp_path / "marked"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for name, script in scripts.items():
+            (folder / f"{name}.sql").write_text(script)
+            if name.startswith("V"):
+                (folder / f"U{name[1:]}_rollback.sql").write_text("SELECT 1;\n")
+        found = read_folder(folder)
+        return (*found.versioned, *found.repeatable)
 
-    @property
-    def path(self) -> Path:
-        return Path("db") / self.script
+    return put_and_read
 
 
-def test_an_index_is_built_outside_a_transaction_under_a_weak_lock(conn):
-    file = Marked("-- neonctl: non-transactional\nCREATE INDEX CONCURRENTLY kinds ON account (kind);", "V001__i.sql")
-    rehearsal = run(conn, [file], max_lock_s=0)
+MARK = "-- neonctl: non-transactional\n"
+
+
+def test_an_index_is_built_outside_a_transaction_under_a_weak_lock(conn, put):
+    rehearsal = run(conn, put(V001__i=f"{MARK}CREATE INDEX CONCURRENTLY kinds ON account (kind);"), max_lock_s=0)
     assert rehearsal.ok
     (traced,) = rehearsal.files
     assert taken(traced.locks) == [("public.account", "SHARE UPDATE EXCLUSIVE", 1)]
@@ -376,31 +374,41 @@ STANDING = {
 
 
 @pytest.mark.parametrize("statement", STANDING)
-def test_what_runs_outside_a_transaction_has_its_known_locks(conn, statement):
+def test_what_runs_outside_a_transaction_has_its_known_locks(conn, put, statement):
     conn.execute("""
         CREATE INDEX kinds ON account (kind);
         CREATE TABLE measured (n int) PARTITION BY LIST (n);
         CREATE TABLE measured_1 PARTITION OF measured FOR VALUES IN (1);
     """)
-    (file,) = run(conn, [Marked(statement, "V001__x.sql")]).files
+    (file,) = run(conn, put(V001__x=MARK + statement)).files
     assert file.problems == ()
     assert {(lock.relation, lock.mode) for lock in file.locks} == STANDING[statement]
     assert bool(file.rewrites) == ("FULL" in statement)
 
 
-def test_an_index_that_fails_or_stays_invalid_is_a_problem(conn):
+def test_an_index_that_fails_or_stays_invalid_is_a_problem(conn, put):
     conn.execute("INSERT INTO account VALUES (501, 1, 'twice'), (502, 1, 'twice')")
-    make = "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS kinds\n  ON account (kind);"
-    first = run(conn, [Marked(make, "V001__i.sql"), Marked("VACUUM", "V002__v.sql")])
+    make = f"{MARK}CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS kinds\n  ON account (kind);"
+    files = put(V001__i=make, V002__v=f"{MARK}VACUUM")
+    first = run(conn, files)
     (problem,) = first.problems
-    assert problem.startswith("db/V001__i.sql:1: could not create unique index")
+    assert problem.startswith(f"{files[0].path}:2: could not create unique index")
     assert "SQLSTATE 23505" in problem
     assert len(first.files) == 1
-    second = run(conn, [Marked(make, "V001__i.sql"), Marked("VACUUM", "V002__v.sql")])  # it is there: nothing is done
-    assert second.problems == ("db/V001__i.sql:1: index public.kinds is invalid afterwards",)
-    assert run(conn, [Marked("VACUUM", "V002__v.sql")]).ok
+    second = run(conn, files)  # it is there: nothing is done
+    assert second.problems == (f"{files[0].path}:2: index public.kinds is invalid afterwards",)
+    assert run(conn, files[1:]).ok
 
 
-def test_a_repeatable_file_has_no_version(conn):
-    (file,) = run(conn, [Marked("CREATE VIEW v AS SELECT 1;", "R__v.sql", transactional=True)]).files
-    assert (file.script, file.version, file.problems) == ("R__v.sql", None, ())
+def test_a_repeatable_file_has_no_version_and_comes_last(conn, put):
+    files = put(V001__t="CREATE TABLE t (n int);", R__v="CREATE VIEW v AS SELECT n FROM t;")
+    rehearsal = run(conn, files)
+    assert [(file.script, file.version) for file in rehearsal.files] == [("V001__t.sql", "001"), ("R__v.sql", None)]
+    assert rehearsal.ok
+
+
+def test_a_file_that_takes_back_all_settings_is_refused_as_the_runner_does(conn, write):
+    rehearsal = run(conn, write("CREATE TABLE a ();\nRESET ALL;"))
+    (problem,) = rehearsal.problems
+    assert "took back all settings of the session" in problem
+    assert conn.execute("SELECT to_regclass('a')").fetchone() == (None,)

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -20,6 +19,7 @@ from neonctl.migrations.files import read_migrations
 from neonctl.migrations.history import read_history
 from neonctl.migrations.rehearsal import target_state
 from neonctl.migrations.rehearse import rehearse
+from neonctl.migrations.session import RunSettings
 from neonctl.neon.responses import Compute
 from neonctl.pipelines.configuration import read_configuration
 from neonctl.plan.observed import Address
@@ -141,7 +141,7 @@ def test_pending_migrations_are_rehearsed_on_a_copy_of_prod_and_prod_knows_nothi
             database="bank_aml",
             files=files[1:],
             progress=lambda _: None,
-            settings=SimpleNamespace(lock_timeout_s=5, statement_timeout_s=60),
+            settings=RunSettings(lock_timeout_s=5, statement_timeout_s=60),
             max_lock_s=3600,
         )
     assert rehearsal.problems == ()

@@ -18,6 +18,7 @@ from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.rows import tuple_row
 
 from neonctl.migrations.rehearsal import STRONG, HeldLock, Rewrite, StatementTrace
+from neonctl.postgres.queryfile import query
 
 if TYPE_CHECKING:
     from typing import LiteralString
@@ -42,31 +43,9 @@ KINDS = {
 
 _CLOCK: LiteralString = "SELECT extract(epoch FROM pg_catalog.clock_timestamp())"
 
-#: Every relation that is not the system's own. 16384: the first oid that is given after initdb. The counters are of
-#: this session, and may still hold what its last transactions did.
-_BEFORE: LiteralString = """\
-SELECT c.oid::pg_catalog.int8, pg_catalog.format('%I.%I', n.nspname, c.relname), c.relkind::pg_catalog.text,
-       c.relfilenode::pg_catalog.int8,
-       pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_xact_tuples_updated(c.oid)
-       + pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid)
-FROM pg_catalog.pg_class AS c
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.oid >= 16384 AND c.relkind = ANY ('{r,p,i,I,S,v,m,f}') AND n.nspname <> 'pg_toast'
-"""
+_BEFORE: LiteralString = query("rehearsal", "before", "migrations")
 
-#: What this session has locked so far; without a name where the relation is gone again (a rewrite's first copy).
-#: Whoever touches a row holds a lock on its table, so the counters come along.
-_NOW: LiteralString = """\
-SELECT l.relation::pg_catalog.int8, l.mode, c.relfilenode::pg_catalog.int8,
-       pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
-       pg_catalog.pg_stat_get_xact_tuples_inserted(l.relation) + pg_catalog.pg_stat_get_xact_tuples_updated(l.relation)
-       + pg_catalog.pg_stat_get_xact_tuples_deleted(l.relation)
-FROM pg_catalog.pg_locks AS l
-LEFT JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
-LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.granted AND l.relation >= 16384
-  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
-"""
+_NOW: LiteralString = query("rehearsal", "now", "migrations")
 
 
 class StatementFailedError(Exception):
@@ -170,12 +149,12 @@ class LockTrace:
 
     def _run(self, group: Sequence[Statement]) -> None:
         """Clock, statement, clock, statement, …, clock, locks: all in one round trip."""
-        query = f"{_CLOCK};\n"
+        sent = f"{_CLOCK};\n"
         starts: list[int] = []
         for statement in group:
-            starts.append(len(query))
-            query += f"{statement.text}\n;\n{_CLOCK};\n"
-        results = simple_query(self._conn, query + _NOW)
+            starts.append(len(sent))
+            sent += f"{statement.text}\n;\n{_CLOCK};\n"
+        results = simple_query(self._conn, sent + _NOW)
         for index, statement in enumerate(group):
             done = results[2 * index + 1 : 2 * index + 3]
             failed = next((each for each in done if each.status == ExecStatus.FATAL_ERROR), None)
@@ -210,10 +189,10 @@ class LockTrace:
             self._rewritten.setdefault(oid, statement)
 
 
-def simple_query(conn: psycopg.Connection[Any], query: str) -> list[PGresult]:
+def simple_query(conn: psycopg.Connection[Any], script: str) -> list[PGresult]:
     """Every result of a simple query, the failing one last."""
     with conn.lock:
-        conn.pgconn.send_query(query.encode("utf-8"))
+        conn.pgconn.send_query(script.encode("utf-8"))
         return conn.wait(generators.execute(conn.pgconn))
 
 

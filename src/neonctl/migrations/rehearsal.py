@@ -105,7 +105,7 @@ class Rehearsal:
         return {**document, "ok": self.ok}
 
 
-class Pending(Protocol):
+class Identified(Protocol):
     """What identifies a file that is to run."""
 
     @property
@@ -124,14 +124,14 @@ def target_state(history: Sequence[AppliedMigration]) -> str:
 
 
 def is_fresh(
-    details: Mapping[str, Any], *, state: str, files: Sequence[Pending], now: datetime, max_age: timedelta
+    details: Mapping[str, Any], *, state: str, files: Sequence[Identified], now: datetime, max_age: timedelta
 ) -> bool:
     """Whether a recorded rehearsal speaks for running ``files`` now on a target of this ``state``."""
     return staleness(details, state=state, files=files, now=now, max_age=max_age) is None
 
 
 def staleness(
-    details: Mapping[str, Any], *, state: str, files: Sequence[Pending], now: datetime, max_age: timedelta
+    details: Mapping[str, Any], *, state: str, files: Sequence[Identified], now: datetime, max_age: timedelta
 ) -> str | None:
     """Why a recorded rehearsal does not count, in words for people; None if it does.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
@@ -13,8 +13,8 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.rows import tuple_row
 
-from neonctl.migrations.files import line_number
-from neonctl.migrations.history import read_history
+from neonctl.migrations.files import AnyFile, MigrationFile, line_number
+from neonctl.migrations.history import MARK, read_history
 from neonctl.migrations.lock_trace import (
     KINDS,
     LockTrace,
@@ -28,60 +28,30 @@ from neonctl.migrations.progress import MigrationEvent, Progress
 from neonctl.migrations.rehearsal import (
     FileRehearsal,
     HeldLock,
-    Pending,
     Rehearsal,
     Rewrite,
     StatementTrace,
     target_state,
 )
-from neonctl.migrations.session import RunSettings, connection_lost, prepare_session
+from neonctl.migrations.session import RunSettings, connection_lost, prepare_session, require_direct
 from neonctl.migrations.split import Statement, split
+from neonctl.postgres.queryfile import query
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import LiteralString
 
-_RESOLVE: LiteralString = """\
-SELECT c.oid::pg_catalog.int8, i.indrelid::pg_catalog.int8
-FROM pg_catalog.pg_class AS c
-LEFT JOIN pg_catalog.pg_index AS i ON i.indexrelid = c.oid
-WHERE c.oid = pg_catalog.to_regclass(%s)
-"""
+_RESOLVE: LiteralString = query("rehearsal", "resolve", "migrations")
 
-_INVALID: LiteralString = """\
-SELECT n.nspname, c.relname
-FROM pg_catalog.pg_index AS i
-JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE NOT i.indisvalid
-"""
-
-
-class Timeouts(Protocol):
-    """The runner's settings, as far as a session has them. Seconds."""
-
-    @property
-    def lock_timeout_s(self) -> float: ...
-    @property
-    def statement_timeout_s(self) -> float: ...
-
-
-class PendingFile(Pending, Protocol):
-    """A versioned or a repeatable file."""
-
-    @property
-    def path(self) -> Path: ...
-    @property
-    def sql(self) -> str: ...
+_INVALID: LiteralString = query("rehearsal", "invalid", "migrations")
 
 
 def rehearse(
     conn: psycopg.Connection[Any],
     *,
     database: str,
-    files: Sequence[PendingFile],
+    files: Sequence[AnyFile],
     progress: Progress,
-    settings: Timeouts,
+    settings: RunSettings,
     max_lock_s: float | None,
 ) -> Rehearsal:
     """Run ``files`` in the order given and say what each did: locks, rewrites, rows, time.
@@ -92,15 +62,16 @@ def rehearse(
     held; None: no bound. Without history row: the copy is nobody's record.
 
     A file that fails is a problem of the result, with ``file:line`` as the runner gives it, and the last one tried.
-    Raises ``ServiceError`` when the connection breaks or the history cannot be read, and ``MigrationScriptError``
-    nowhere: files were judged before.
+    Raises ``ServiceError`` when the connection breaks or is a pooler's, or the history cannot be read. The files must
+    have been judged before (``require_runnable``).
     """
     if not conn.autocommit:
         raise ValueError("a rehearsal needs a connection in autocommit: each file is its own transaction")
     state = target_state(read_history(conn))
     done: list[FileRehearsal] = []
     try:
-        session = prepare_session(conn, RunSettings(settings.lock_timeout_s, settings.statement_timeout_s))
+        require_direct(conn, database)
+        session = prepare_session(conn, settings)
         at = _server_time(conn)
         for file in files:
             progress(MigrationEvent("applying", database, file.script))
@@ -120,7 +91,7 @@ class _File:
     def __init__(
         self,
         conn: psycopg.Connection[Any],
-        file: PendingFile,
+        file: AnyFile,
         session: Sequence[sql.Composable],
         max_lock_s: float | None,
     ) -> None:
@@ -134,16 +105,19 @@ class _File:
     def run(self) -> FileRehearsal:
         statements = split(self._file.sql)
         self._conn.execute(sql.SQL("; ").join(self._session))
-        if getattr(self._file, "transactional", True):
-            return self._in_transaction(statements)
-        return self._alone(statements)
+        if isinstance(self._file, MigrationFile) and not self._file.transactional:
+            return self._alone(statements)
+        return self._in_transaction(statements)
 
     def _in_transaction(self, statements: Sequence[Statement]) -> FileRehearsal:
-        self._conn.execute("BEGIN")
+        self._conn.execute(sql.SQL("BEGIN; SELECT pg_catalog.set_config({}, {}, true)").format(*self._mark))
         trace = LockTrace(self._conn)
         try:
             trace.run(statements)
-            trace.commit()
+            if self._marked():
+                trace.commit()
+            else:
+                self._fail(None, "the file ended its own transaction, or took back all settings of the session")
         except StatementFailedError as failure:
             self._refused(failure.cause, failure.statement, failure.position)
         except TransactionEndedError as ended:
@@ -151,6 +125,17 @@ class _File:
         finally:
             self._roll_back()
         return self._result(trace.duration_ms, trace.statements, trace.locks, trace.rewrites, trace.rows)
+
+    @property
+    def _mark(self) -> tuple[sql.Literal, sql.Literal]:
+        """What the runner sets for the length of a file's transaction, and refuses to go on without."""
+        return sql.Literal(MARK), sql.Literal(self._file.script)
+
+    def _marked(self) -> bool:
+        name, script = self._mark
+        question = sql.SQL("SELECT pg_catalog.current_setting({}, true) = {}").format(name, script)
+        with self._conn.cursor(row_factory=tuple_row) as cursor:
+            return cursor.execute(question).fetchone() == (True,)
 
     def _alone(self, statements: Sequence[Statement]) -> FileRehearsal:
         """Outside a transaction nothing can travel along: the clock is this machine's, the locks are the known ones."""
@@ -220,7 +205,7 @@ class _File:
                 )
         return FileRehearsal(
             script=self._file.script,
-            version=getattr(self._file, "version", None),
+            version=self._file.version if isinstance(self._file, MigrationFile) else None,
             sha256=self._file.sha256,
             duration_ms=round(duration_ms, 3),
             statements=statements,
