@@ -110,6 +110,7 @@ def test_what_the_parser_makes_of_a_body_is_only_a_warning():
         ("DO $$ BEGIN\n PERFORM set_config('session_authorization', 'x', true); END $$", 2, "set-role"),
         ("DO $$ DECLARE x text := set_config('role', 'a', true); BEGIN NULL; END $$", 1, "set-role"),
         ("DO $$ DECLARE x text; BEGIN\n x := set_config('role', 'a', true); END $$", 2, "set-role"),
+        ("DO $$ DECLARE x text[]; BEGIN\n x[1:2] := ARRAY[set_config('role', 'a', true)]; END $$", 2, "set-role"),
         ("DO $$ BEGIN\n SET LOCAL ROLE x; END $$", 2, "set-role"),
         ("DO $$ BEGIN EXECUTE 'SET ROLE x'; END $$", 1, "set-role"),
         (body("BEGIN\n PERFORM set_config('role', 'x', true); RETURN 1; END"), 4, "role-in-routine"),
@@ -186,6 +187,8 @@ def test_a_definer_with_a_closed_path_is_fine(sql: str):
         ("DO $$ BEGIN\n  UPDATE t SET a = 1;\nEND $$", 2),
         ("DO $$ DECLARE r record; BEGIN\n FOR r IN DELETE FROM t RETURNING * LOOP NULL; END LOOP; END $$", 2),
         ("DO $$ BEGIN\n EXECUTE 'DELETE FROM t'; END $$", 2),
+        ("DO $$ DECLARE r record; BEGIN\n FOR r IN EXECUTE 'DELETE FROM t' LOOP NULL; END LOOP; END $$", 2),
+        ("DO $$ DECLARE c refcursor; BEGIN\n OPEN c FOR EXECUTE 'DELETE FROM t RETURNING a'; END $$", 2),
         (body("BEGIN\n  WITH x AS (SELECT 1)\n  DELETE FROM t;\n  RETURN 1; END"), 5),
         (body("BEGIN DELETE FROM t; RETURN NULL; END", "CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS"), 3),
         ("CREATE FUNCTION f() RETURNS void LANGUAGE sql AS '\nDELETE FROM t'", 2),
@@ -237,6 +240,9 @@ def test_a_mark_above_a_function_does_not_cover_its_body():
     [
         ("-- neonctl: all-row\nSELECT 1", "V001__a.sql", [(1, "marker")]),
         ("SELECT 1;\n-- neonctl: non-transactional\n", "V001__a.sql", [(2, "marker")]),
+        ("-- neonctl: non-transactional, it is big\nSELECT 1;", "V001__a.sql", [(1, "marker")]),
+        ("/* */ -- neonctl: non-transactional\nSELECT 1;", "V001__a.sql", [(1, "marker")]),
+        ("--neonctl:all-rows since the column is new\nDELETE FROM t", "V001__a.sql", []),
         ("-- neonctl: loses-data\nDROP TABLE a", "U001__a_rollback.sql", [(1, "marker")]),
         ("-- neonctl: loses-data the names\nDROP TABLE a", "U001__a_rollback.sql", []),
         ("-- neonctl: non-transactional\nCREATE VIEW a AS SELECT 1", "R__a.sql", [(1, "marker")]),
@@ -340,3 +346,11 @@ def test_a_file_of_a_megabyte_is_read():
     sql = f"INSERT INTO t VALUES\n{rows};\nDELETE FROM t;"
     assert len(sql) > 900_000
     assert found(sql) == [(20_002, "unbounded-write")]
+
+
+def test_bodies_of_every_kind_are_read_in_full(postgres_server, database):
+    path = Path(__file__).with_name("bodies.sql")
+    sql = path.read_text(encoding="utf-8")
+    with postgres_server.connect(database) as conn:
+        conn.execute(sql.encode())
+    assert found(sql) == []
