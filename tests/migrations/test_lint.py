@@ -118,10 +118,20 @@ def test_what_the_parser_makes_of_a_body_is_only_a_warning():
         ("SELECT 1;\n\\d", 2, "psql-command"),
         ("SELECT '${a}'", 1, "placeholder"),
         ("-- only words", 1, "empty"),
+        ('SELECT 1;\nDELETE FROM public."flyway_schema_history" WHERE true AND a', 2, "own-record"),
+        (
+            "DO $$ BEGIN\n EXECUTE 'DROP TRIGGER a ON neonctl_' || 'evidence';\n DROP TABLE NEONCTL_EVIDENCE; END $$",
+            3,
+            "own-record",
+        ),
     ],
 )
 def test_what_else_is_found(sql: str, line: int, rule: str):
     assert found(sql) == [(line, rule)]
+
+
+def test_the_record_may_be_spoken_of():
+    assert found("-- as flyway_schema_history says\nCREATE TABLE my_flyway_schema_history_copy ();") == []
 
 
 def test_settings_that_are_no_role():
