@@ -191,6 +191,7 @@ def test_a_definer_with_a_closed_path_is_fine(sql: str):
         ("SELECT 1;\n\nDELETE FROM s.t", 3),
         ("DELETE FROM t USING u", 1),
         ("UPDATE t SET a = 1 WHERE true", 1),
+        ("DELETE FROM t WHERE 1 = 1 AND NOT 'f'::boolean", 1),
         ("UPDATE t SET a = (SELECT 1 WHERE false)", 1),
         ("WITH x AS (\n  DELETE FROM t RETURNING *)\nSELECT * FROM x", 2),
         ("WITH x AS (SELECT 1) UPDATE t SET a = 1 FROM x", 1),
@@ -218,6 +219,8 @@ def test_a_write_of_every_row_is_refused(sql: str, line: int):
     [
         "DELETE FROM t WHERE a = 1",
         "UPDATE t SET a = 1 WHERE CURRENT OF c",
+        "DELETE FROM t WHERE EXISTS (SELECT 1)",
+        "DELETE FROM t WHERE random() < 0.1",
         "INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET a = 2",
         "CREATE TRIGGER x BEFORE UPDATE OR DELETE ON t FOR EACH ROW EXECUTE FUNCTION f()",
         "SELECT 1 FROM t FOR UPDATE",

@@ -60,7 +60,7 @@ SEARCH_PATH = Rule(
 UNBOUNDED_WRITE = Rule(
     "unbounded-write",
     "error",
-    "UPDATE or DELETE without WHERE, also in WITH and in bodies",
+    "UPDATE or DELETE without WHERE, or with one that is the same for every row; also in WITH and in bodies",
     "Add a WHERE, or say that every row is meant with the line `-- neonctl: all-rows` directly above.",
 )
 OWN_RECORD = Rule(
