@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 from inline_snapshot import snapshot
 
-from neonctl.migrations.files import read_migrations
+from neonctl.migrations.files import read_folder, read_migrations
 from neonctl.migrations.scaffold import new_migration
 from neonctl_run import Result, run, scrubbed
 
@@ -338,6 +338,7 @@ def test_a_new_repeatable(project):
     assert result.json["files"] == ["db/bank_core/migrations/R__reporting_views.sql"]
     assert result.json["version"] is None
     assert (folder / "R__reporting_views.sql").read_text().startswith("-- Reporting views.\n")
+    assert [file.description for file in read_folder(folder).repeatable] == ["reporting views"]
     again = project.run("new", "bank_core", "Reporting views", "--repeatable", "-o", "json")
     assert (again.code, again.error["code"]) == (64, "MIGRATION_EXISTS")
 

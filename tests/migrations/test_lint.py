@@ -7,7 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from neonctl.migrations.lint.fragment import Script
+from neonctl.migrations.lint.fragment import Fragment, Script
+from neonctl.migrations.lint.markers import read_markers
 from neonctl.migrations.lint.rules import RULES
 from neonctl.migrations.lint.script import script_findings
 
@@ -264,6 +265,26 @@ def test_a_mark_above_a_function_does_not_cover_its_body():
 )
 def test_marks_without_effect_are_told(sql: str, name: str, expected: list[tuple[int, str]]):
     assert found(sql, name) == expected
+
+
+@pytest.mark.parametrize(
+    ("head", "transactional"),
+    [
+        ("-- neonctl: non-transactional", False),
+        ("\ufeff\r\n/* a\n b */\r\n  --neonctl:non-transactional  \r\n-- more", False),
+        ("-- why\r-- neonctl: non-transactional\r", False),
+        ("-- neonctl: non-transactional because", True),
+        ("/* */ -- neonctl: non-transactional", True),
+        ("SELECT 1;\n-- neonctl: non-transactional", True),
+        ("-- neonctl: all-rows", True),
+        ("", True),
+    ],
+)
+def test_lint_and_runner_read_the_same_mark(write, head: str, transactional: bool):
+    (file,) = write(f"{head}\nVACUUM;\n")
+    assert file.transactional == transactional
+    assert read_markers(Fragment(file.path, file.sql)).transactional == transactional
+    assert ("not-in-transaction" in {rule for _, rule in found(file.sql)}) == transactional
 
 
 # --- statements that no transaction takes -------------------------------------------------------------------
