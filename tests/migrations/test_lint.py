@@ -107,6 +107,9 @@ def test_what_the_parser_makes_of_a_body_is_only_a_warning():
     ("sql", "line", "rule"),
     [
         ("SELECT set_config('role', 'x', false)", 1, "set-role"),
+        ("SELECT set_config('role'::text, 'x', false)", 1, "set-role"),
+        ("SELECT set_config(is_local => true, new_value => 'x', setting_name => E'r\\157le')", 1, "set-role"),
+        ("SELECT U&\"\\0073et_config\"('role', 'x', false)", 1, "set-role"),
         ("SELECT 1,\n pg_catalog.set_config('ROLE', 'x', false)", 2, "set-role"),
         ("DO $$ BEGIN\n PERFORM set_config('session_authorization', 'x', true); END $$", 2, "set-role"),
         ("DO $$ DECLARE x text := set_config('role', 'a', true); BEGIN NULL; END $$", 1, "set-role"),
