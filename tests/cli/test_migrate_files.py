@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 from inline_snapshot import snapshot
 
-from neonctl.migrations.files import read_migrations
+from neonctl.migrations.files import read_folder, read_migrations
 from neonctl.migrations.scaffold import new_migration
 from neonctl_run import Result, run, scrubbed
 
@@ -136,7 +136,7 @@ def test_findings_as_text(bad):
         snapshot("""\
 db/bank_core/migrations/V001__a.sql:1:17: warning: Adding a new column that is `NOT NULL` and has no default value to an existing table effectively makes it required. [squawk/adding-required-field]
     Make the field nullable or add a non-VOLATILE DEFAULT. If it is meant: `-- squawk-ignore adding-required-field` above the statement.
-db/bank_core/migrations/V001__a.sql:3:1: error: DELETE of every row of s.t: there is no WHERE [unbounded-write]
+db/bank_core/migrations/V001__a.sql:3:1: error: DELETE of every row of s.t: no WHERE says which [unbounded-write]
     Add a WHERE, or say that every row is meant with the line `-- neonctl: all-rows` directly above.
 
 2 files: 1 error, 1 warning
@@ -171,7 +171,7 @@ def test_findings_as_json(bad):
             "column": 1,
             "rule": "unbounded-write",
             "severity": "error",
-            "message": "DELETE of every row of s.t: there is no WHERE",
+            "message": "DELETE of every row of s.t: no WHERE says which",
             "help": "Add a WHERE, or say that every row is meant with the line `-- neonctl: all-rows` directly above.",
         }
 
@@ -228,7 +228,7 @@ def test_findings_as_annotations(bad):
     first, *rest = result.stderr.splitlines()
     assert first.startswith(
         "::error file=db/bank_core/migrations/V001__a.sql,line=3,col=1,title=unbounded-write::"
-        "DELETE of every row of 100%25: there is no WHERE%0A"
+        "DELETE of every row of 100%25: no WHERE says which%0A"
     )
     assert rest[0].startswith("::warning file=db/bank_core/migrations/V001__a.sql,line=1,")
     assert result.stdout.endswith("2 files: 1 error, 1 warning\n")
@@ -338,6 +338,7 @@ def test_a_new_repeatable(project):
     assert result.json["files"] == ["db/bank_core/migrations/R__reporting_views.sql"]
     assert result.json["version"] is None
     assert (folder / "R__reporting_views.sql").read_text().startswith("-- Reporting views.\n")
+    assert [file.description for file in read_folder(folder).repeatable] == ["reporting views"]
     again = project.run("new", "bank_core", "Reporting views", "--repeatable", "-o", "json")
     assert (again.code, again.error["code"]) == (64, "MIGRATION_EXISTS")
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from neonctl.migrations.lint.fragment import Script
+from neonctl.migrations.lint.fragment import Fragment, Script
+from neonctl.migrations.lint.markers import read_markers
 from neonctl.migrations.lint.rules import RULES
 from neonctl.migrations.lint.script import script_findings
 
@@ -106,10 +107,14 @@ def test_what_the_parser_makes_of_a_body_is_only_a_warning():
     ("sql", "line", "rule"),
     [
         ("SELECT set_config('role', 'x', false)", 1, "set-role"),
+        ("SELECT set_config('role'::text, 'x', false)", 1, "set-role"),
+        ("SELECT set_config(is_local => true, new_value => 'x', setting_name => E'r\\157le')", 1, "set-role"),
+        ("SELECT U&\"\\0073et_config\"('role', 'x', false)", 1, "set-role"),
         ("SELECT 1,\n pg_catalog.set_config('ROLE', 'x', false)", 2, "set-role"),
         ("DO $$ BEGIN\n PERFORM set_config('session_authorization', 'x', true); END $$", 2, "set-role"),
         ("DO $$ DECLARE x text := set_config('role', 'a', true); BEGIN NULL; END $$", 1, "set-role"),
         ("DO $$ DECLARE x text; BEGIN\n x := set_config('role', 'a', true); END $$", 2, "set-role"),
+        ("DO $$ DECLARE x text[]; BEGIN\n x[1:2] := ARRAY[set_config('role', 'a', true)]; END $$", 2, "set-role"),
         ("DO $$ BEGIN\n SET LOCAL ROLE x; END $$", 2, "set-role"),
         ("DO $$ BEGIN EXECUTE 'SET ROLE x'; END $$", 1, "set-role"),
         (body("BEGIN\n PERFORM set_config('role', 'x', true); RETURN 1; END"), 4, "role-in-routine"),
@@ -117,10 +122,20 @@ def test_what_the_parser_makes_of_a_body_is_only_a_warning():
         ("SELECT 1;\n\\d", 2, "psql-command"),
         ("SELECT '${a}'", 1, "placeholder"),
         ("-- only words", 1, "empty"),
+        ('SELECT 1;\nDELETE FROM public."flyway_schema_history" WHERE true AND a', 2, "own-record"),
+        (
+            "DO $$ BEGIN\n EXECUTE 'DROP TRIGGER a ON neonctl_' || 'evidence';\n DROP TABLE NEONCTL_EVIDENCE; END $$",
+            3,
+            "own-record",
+        ),
     ],
 )
 def test_what_else_is_found(sql: str, line: int, rule: str):
     assert found(sql) == [(line, rule)]
+
+
+def test_the_record_may_be_spoken_of():
+    assert found("-- as flyway_schema_history says\nCREATE TABLE my_flyway_schema_history_copy ();") == []
 
 
 def test_settings_that_are_no_role():
@@ -180,12 +195,15 @@ def test_a_definer_with_a_closed_path_is_fine(sql: str):
         ("SELECT 1;\n\nDELETE FROM s.t", 3),
         ("DELETE FROM t USING u", 1),
         ("UPDATE t SET a = 1 WHERE true", 1),
+        ("DELETE FROM t WHERE 1 = 1 AND NOT 'f'::boolean", 1),
         ("UPDATE t SET a = (SELECT 1 WHERE false)", 1),
         ("WITH x AS (\n  DELETE FROM t RETURNING *)\nSELECT * FROM x", 2),
         ("WITH x AS (SELECT 1) UPDATE t SET a = 1 FROM x", 1),
         ("DO $$ BEGIN\n  UPDATE t SET a = 1;\nEND $$", 2),
         ("DO $$ DECLARE r record; BEGIN\n FOR r IN DELETE FROM t RETURNING * LOOP NULL; END LOOP; END $$", 2),
         ("DO $$ BEGIN\n EXECUTE 'DELETE FROM t'; END $$", 2),
+        ("DO $$ DECLARE r record; BEGIN\n FOR r IN EXECUTE 'DELETE FROM t' LOOP NULL; END LOOP; END $$", 2),
+        ("DO $$ DECLARE c refcursor; BEGIN\n OPEN c FOR EXECUTE 'DELETE FROM t RETURNING a'; END $$", 2),
         (body("BEGIN\n  WITH x AS (SELECT 1)\n  DELETE FROM t;\n  RETURN 1; END"), 5),
         (body("BEGIN DELETE FROM t; RETURN NULL; END", "CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS"), 3),
         ("CREATE FUNCTION f() RETURNS void LANGUAGE sql AS '\nDELETE FROM t'", 2),
@@ -205,6 +223,8 @@ def test_a_write_of_every_row_is_refused(sql: str, line: int):
     [
         "DELETE FROM t WHERE a = 1",
         "UPDATE t SET a = 1 WHERE CURRENT OF c",
+        "DELETE FROM t WHERE EXISTS (SELECT 1)",
+        "DELETE FROM t WHERE random() < 0.1",
         "INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET a = 2",
         "CREATE TRIGGER x BEFORE UPDATE OR DELETE ON t FOR EACH ROW EXECUTE FUNCTION f()",
         "SELECT 1 FROM t FOR UPDATE",
@@ -237,6 +257,9 @@ def test_a_mark_above_a_function_does_not_cover_its_body():
     [
         ("-- neonctl: all-row\nSELECT 1", "V001__a.sql", [(1, "marker")]),
         ("SELECT 1;\n-- neonctl: non-transactional\n", "V001__a.sql", [(2, "marker")]),
+        ("-- neonctl: non-transactional, it is big\nSELECT 1;", "V001__a.sql", [(1, "marker")]),
+        ("/* */ -- neonctl: non-transactional\nSELECT 1;", "V001__a.sql", [(1, "marker")]),
+        ("--neonctl:all-rows since the column is new\nDELETE FROM t", "V001__a.sql", []),
         ("-- neonctl: loses-data\nDROP TABLE a", "U001__a_rollback.sql", [(1, "marker")]),
         ("-- neonctl: loses-data the names\nDROP TABLE a", "U001__a_rollback.sql", []),
         ("-- neonctl: non-transactional\nCREATE VIEW a AS SELECT 1", "R__a.sql", [(1, "marker")]),
@@ -245,6 +268,26 @@ def test_a_mark_above_a_function_does_not_cover_its_body():
 )
 def test_marks_without_effect_are_told(sql: str, name: str, expected: list[tuple[int, str]]):
     assert found(sql, name) == expected
+
+
+@pytest.mark.parametrize(
+    ("head", "transactional"),
+    [
+        ("-- neonctl: non-transactional", False),
+        ("\ufeff\r\n/* a\n b */\r\n  --neonctl:non-transactional  \r\n-- more", False),
+        ("-- why\r-- neonctl: non-transactional\r", False),
+        ("-- neonctl: non-transactional because", True),
+        ("/* */ -- neonctl: non-transactional", True),
+        ("SELECT 1;\n-- neonctl: non-transactional", True),
+        ("-- neonctl: all-rows", True),
+        ("", True),
+    ],
+)
+def test_lint_and_runner_read_the_same_mark(write, head: str, transactional: bool):
+    (file,) = write(f"{head}\nVACUUM;\n")
+    assert file.transactional == transactional
+    assert read_markers(Fragment(file.path, file.sql)).transactional == transactional
+    assert ("not-in-transaction" in {rule for _, rule in found(file.sql)}) == transactional
 
 
 # --- statements that no transaction takes -------------------------------------------------------------------
@@ -340,3 +383,11 @@ def test_a_file_of_a_megabyte_is_read():
     sql = f"INSERT INTO t VALUES\n{rows};\nDELETE FROM t;"
     assert len(sql) > 900_000
     assert found(sql) == [(20_002, "unbounded-write")]
+
+
+def test_bodies_of_every_kind_are_read_in_full(postgres_server, database):
+    path = Path(__file__).with_name("bodies.sql")
+    sql = path.read_text(encoding="utf-8")
+    with postgres_server.connect(database) as conn:
+        conn.execute(sql.encode())
+    assert found(sql) == []

@@ -124,6 +124,18 @@ def test_a_failure_after_ddl_leaves_nothing_of_its_file(conn: Connection, write:
         ("SELECT 'é😀\u2028';\r\n\r\nSELECT nope;", 3, 'column "nope" does not exist'),
         ("\n\n  SELECT count(*)\n  FROM missing;", 4, 'relation "missing" does not exist'),
         ("SELECT 1;\nDO $$\nBEGIN\n  RAISE EXCEPTION 'stop';\nEND $$;", 2, "stop"),
+        # What only the server can know:
+        (
+            "CREATE PROCEDURE p() LANGUAGE plpgsql AS 'BEGIN COMMIT; END';\nCALL p();",
+            2,
+            "invalid transaction termination",
+        ),
+        (
+            "CREATE TABLE a (n int) PARTITION BY LIST (n);\n\nREINDEX TABLE a;",
+            3,
+            "cannot run inside a transaction block",
+        ),
+        # What the parser knows before anything runs:
         ("SELECT 1;\nDO $$ BEGIN\n COMMIT; END $$;", 3, "transaction statements are refused"),
         ("SELECT 1;\n\nCREATE INDEX CONCURRENTLY i ON a (n);", 3, "cannot run in a transaction"),
         ("CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$\nBEGIN\n  SELEC 1;\nEND $$;", 3, "syntax error"),

@@ -77,6 +77,26 @@ def test_undo_files_are_read_too_and_all_problems_told(write: Write) -> None:
     ]
 
 
+def test_an_undo_alone_and_any_file_with_sql_can_be_asked_about(write: Write) -> None:
+    (file,) = write("SELECT 1")
+    require_runnable([file, file.undo])
+    with pytest.raises(MigrationScriptError) as caught:
+        require_runnable([file, replace(file.undo, sql="DELETE FROM a")])
+    assert caught.value.details["problems"] == [
+        {
+            "file": str(file.undo.path),
+            "line": 1,
+            "rule": "unbounded-write",
+            "message": "DELETE of every row of a: no WHERE says which",
+        }
+    ]
+    assert str(caught.value.hint).endswith("Nothing was run.")
+
+
+def test_warnings_refuse_nothing(write: Write) -> None:
+    require_runnable(write("CREATE PROCEDURE p() LANGUAGE plpgsql AS 'BEGIN COMMIT; END'", "-- nothing yet"))
+
+
 def test_a_statement_is_found_by_its_number() -> None:
     sql = "-- é\nSELECT 1;\n\n/* two */\nSELECT 2\n;;SELECT 3"
     assert [statement_line(sql, index) for index in range(4)] == [2, 5, 6, None]

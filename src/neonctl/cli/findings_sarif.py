@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from neonctl.migrations.lint.folder import LintResult
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_SQUAWK = "https://squawkhq.com/docs/"
 
 
 def sarif(result: LintResult) -> str:
@@ -41,6 +42,7 @@ def _rules(result: LintResult) -> list[dict[str, object]]:
             "shortDescription": {"text": summaries.get(name) or name.rpartition("/")[2].replace("-", " ")},
             "help": {"text": each.help or each.message},
             "defaultConfiguration": {"level": each.severity},
+            **({"helpUri": _SQUAWK + name.removeprefix("squawk/")} if name.startswith("squawk/") else {}),
         }
         for name, each in sorted(first.items())
     ]

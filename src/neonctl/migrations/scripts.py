@@ -7,18 +7,16 @@ in ``lint/rules.py``; those of severity ``error`` are refused here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Protocol
 
 from neonctl.errors import UsageError
-from neonctl.migrations.files import line_number
+from neonctl.migrations.files import MigrationFile, line_number
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from postgast.pg_query_pb2 import RawStmt
-
-    from neonctl.migrations.files import MigrationFile
 
 
 class MigrationScriptError(UsageError):
@@ -27,22 +25,31 @@ class MigrationScriptError(UsageError):
     """
 
 
-def require_runnable(files: Sequence[MigrationFile]) -> None:
-    """Parse each file and its twin. Raises ``MigrationScriptError`` with every problem of all of them at once."""
-    require_runnable_scripts(
-        (path, sql) for file in files for path, sql in ((file.path, file.sql), (file.undo.path, file.undo.sql))
-    )
+class SqlFile(Protocol):
+    """A file with SQL in it: a migration, an undo, a repeatable migration."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        ...
+
+    @property
+    def sql(self) -> str:
+        """Its text, without its byte order mark."""
+        ...
 
 
-def require_runnable_scripts(scripts: Iterable[tuple[Path, str]]) -> None:
-    """Parse texts (without byte order mark) of V, U or R files. Raises ``MigrationScriptError`` as above."""
+def require_runnable(files: Iterable[SqlFile]) -> None:
+    """Parse each file, and the twin of one that has one. Raises ``MigrationScriptError`` with every problem of all of
+    them at once.
+    """
     from neonctl.migrations.lint.fragment import Script
     from neonctl.migrations.lint.script import script_findings
 
     refused = [
         finding
-        for path, sql in scripts
-        for finding in script_findings(Script(path, sql))
+        for file in _with_twins(files)
+        for finding in script_findings(Script(file.path, file.sql))
         if finding.severity == "error"
     ]
     if not refused:
@@ -59,6 +66,13 @@ def require_runnable_scripts(scripts: Iterable[tuple[Path, str]]) -> None:
             ]
         },
     )
+
+
+def _with_twins(files: Iterable[SqlFile]) -> Iterator[SqlFile]:
+    for file in files:
+        yield file
+        if isinstance(file, MigrationFile):
+            yield file.undo
 
 
 def statement_line(sql: str, index: int) -> int | None:

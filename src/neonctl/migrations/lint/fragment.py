@@ -6,6 +6,7 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 from neonctl.migrations.lint.finding import Finding, Rule
@@ -44,9 +45,18 @@ class Fragment:
     def _starts(self) -> list[int]:
         return [0, *(end.end() for end in _LINE_END.finditer(self.sql))]
 
+    @cached_property
+    def _byte_starts(self) -> list[int]:
+        """Where lines start, in bytes: a file of a megabyte must not be decoded for each of its statements."""
+        lengths = (len(self.sql[a:b].encode("utf-8")) for a, b in pairwise(self._starts))
+        return list(accumulate(lengths, initial=0))
+
     def offset(self, byte: int) -> int:
         """A place that the parser gave in bytes, in characters."""
-        return byte if len(self.data) == len(self.sql) else len(self.data[:byte].decode("utf-8", "ignore"))
+        if len(self.data) == len(self.sql):
+            return byte
+        line = bisect_right(self._byte_starts, byte) - 1
+        return self._starts[line] + len(self.data[self._byte_starts[line] : byte].decode("utf-8", "ignore"))
 
     def line(self, offset: int) -> int:
         """The line of the file in which the character ``offset`` of this fragment stands."""

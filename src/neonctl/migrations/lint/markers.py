@@ -43,7 +43,8 @@ def read_markers(script: Fragment) -> Markers:
     found = list(_MARK.finditer(script.sql))
     return Markers(
         transactional=not any(
-            mark["name"] == NON_TRANSACTIONAL and mark.end() <= leading and mark["alone"] is not None for mark in found
+            mark["name"] == NON_TRANSACTIONAL and _problem(mark, "V", in_leading=mark.end() <= leading) is None
+            for mark in found
         ),
         all_rows=frozenset(
             script.line(mark.end()) for mark in found if mark["name"] == ALL_ROWS and mark["alone"] is not None
@@ -77,6 +78,8 @@ def _problem(mark: re.Match[str], kind: str, *, in_leading: bool) -> str | None:
         return f"there is no mark `{name}`"
     if not in_leading:
         return f"`{name}` concerns the whole file: below the first statement it has no effect"
+    if name == NON_TRANSACTIONAL and mark["rest"].strip():
+        return "`non-transactional` stands alone: with words behind it, it has no effect"
     if name == LOSES_DATA and not mark["rest"].strip():
         return "`loses-data` needs a reason"
     if name == NON_TRANSACTIONAL and kind == "R":

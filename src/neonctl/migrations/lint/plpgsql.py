@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
+from neonctl.migrations.lint.declarations import DOLLAR_QUOTED, without_schemas, words_of
+
 _NEAR_LINE = re.compile(r"near line (\d+)")
 _STRING_OR_BROKEN = re.compile(r'"(?:[^"\\]|\\.)*"|(?<=[\[,])\{\}\}')
-_ASSIGNED = re.compile(r"\s*[^:=]*?:?=(.*)", re.DOTALL)
-_DOLLAR_QUOTED = re.compile(r"(\$(?:[A-Za-z_\x80-\uffff][\w]*)?\$)(.*?)\1", re.DOTALL)
+_ASSIGNED = re.compile(r"(?:[^:=]|:(?!=))*:?=(.*)", re.DOTALL)
 _TRANSACTION = {"PLpgSQL_stmt_commit": "COMMIT", "PLpgSQL_stmt_rollback": "ROLLBACK"}
+_EXECUTES = ("PLpgSQL_stmt_dynexecute", "PLpgSQL_stmt_dynfors")
 _EXPRESSION, _ASSIGNMENTS = 2, (3, 4, 5)  # how the server would parse a query, by its RawParseMode
 
 
@@ -47,7 +49,7 @@ def read_body(statement: str) -> tuple[Part, ...]:
     except UnreadableBodyError as first:
         if first.syntax:
             raise _placed(first, statement) from None
-        simpler = _without_schemas(statement)
+        simpler = without_schemas(statement)
         try:
             functions = _parse(simpler)
         except UnreadableBodyError as second:
@@ -59,7 +61,7 @@ def transaction_words(body: str) -> Iterator[tuple[int, str]]:
     """COMMIT and ROLLBACK where a statement may begin, with their lines: for a body that cannot be read otherwise."""
     begins = {"", ";", "begin", "then", "else", "loop"}
     before = ""
-    for start, word in _words(body):
+    for start, word in words_of(body):
         if word.lower() in ("commit", "rollback") and before.lower() in begins:
             yield body.count("\n", 0, start) + 1, word.upper()
         before = word
@@ -82,11 +84,11 @@ def _placed(error: UnreadableBodyError, statement: str) -> UnreadableBodyError:
     """The error with its true line. The parser says near which statement only, so the body is tried word by word:
     the first word with which the same error appears is its place.
     """
-    quoted = _DOLLAR_QUOTED.search(statement)
+    quoted = DOLLAR_QUOTED.search(statement)
     if error.line is None or quoted is None or error.message.endswith("end of input"):
         return error
     body = quoted[2]
-    ends = [start + len(word) for start, word in _words(body)]
+    ends = [start + len(word) for start, word in words_of(body)]
 
     def fails(count: int) -> bool:
         try:
@@ -112,11 +114,13 @@ def _parts(node: object, line: int) -> Iterator[Part]:
             if query is not None:
                 yield Part(line, query)
             continue
-        own = cast("dict[str, Any]", value).get("lineno", line) if isinstance(value, dict) else line
+        inside = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+        own = int(inside.get("lineno", line))
         if name in _TRANSACTION:
             yield Part(own, transaction=_TRANSACTION[name])
-        elif name == "PLpgSQL_stmt_dynexecute":
-            yield Part(own, "SELECT " + cast("Any", value)["query"]["PLpgSQL_expr"]["query"], dynamic=True)
+        executed = inside.get("query" if name in _EXECUTES else "dynquery")
+        if executed:
+            yield Part(own, "SELECT " + executed["PLpgSQL_expr"]["query"], dynamic=True)
         yield from _parts(cast("object", value), own)
 
 
@@ -128,59 +132,3 @@ def _query(expression: dict[str, Any]) -> str | None:
         assigned = _ASSIGNED.match(query)
         return "SELECT " + assigned[1] if assigned else None
     return query
-
-
-def _without_schemas(statement: str) -> str:
-    """The statement with types as the parser can take them, each character where it was.
-
-    Only the head and the DECLARE sections are touched. ``schema.table%ROWTYPE`` becomes ``table``, which may have
-    fields; VARIADIC goes, because no array type is known to be one.
-    """
-    chars = list(statement)
-
-    def blank(start: int, end: int) -> None:
-        chars[start:end] = " " * (end - start)
-
-    for begin, text, header in _sections(statement):
-        words = [(begin + start, word) for start, word in _words(text)]
-        declaring = header
-        for index, (start, word) in enumerate(words):
-            lower = word.lower()
-            if not header and lower in ("declare", "begin"):
-                declaring = lower == "declare"
-            following = [each.lower() for _, each in words[index + 1 : index + 5]]
-            if not declaring:
-                continue
-            if lower == "variadic" and header:
-                blank(start, start + len(word))
-            elif following[:2] == ["%", "rowtype"]:
-                blank(words[index + 1][0], words[index + 2][0] + len("rowtype"))
-            elif following[:1] == ["."] and following[2:4] != ["%", "type"] and following[2:3] != ["."]:
-                blank(start, words[index + 1][0] + 1)
-    return "".join(chars)
-
-
-def _sections(statement: str) -> Iterator[tuple[int, str, bool]]:
-    """Offset and text of the head, the dollar-quoted body, and what follows it; whether it is a head."""
-    quoted = _DOLLAR_QUOTED.search(statement)
-    if quoted is None:
-        yield 0, statement, True
-        return
-    yield 0, statement[: quoted.start()], True
-    yield quoted.start(2), quoted[2], False
-    yield quoted.end(), statement[quoted.end() :], True
-
-
-def _words(text: str) -> list[tuple[int, str]]:
-    """The words of SQL or PL/pgSQL with their offsets, comments left out."""
-    import postgast
-
-    try:
-        tokens = postgast.scan(text).tokens
-    except postgast.PgQueryError:
-        return []
-    data = text.encode("utf-8")
-    words = [(token.start, data[token.start : token.end].decode("utf-8")) for token in tokens]
-    if len(data) != len(text):
-        words = [(len(data[:start].decode("utf-8")), word) for start, word in words]
-    return [(start, word) for start, word in words if not word.startswith(("--", "/*"))]

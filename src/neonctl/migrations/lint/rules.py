@@ -60,8 +60,15 @@ SEARCH_PATH = Rule(
 UNBOUNDED_WRITE = Rule(
     "unbounded-write",
     "error",
-    "UPDATE or DELETE without WHERE, also in WITH and in bodies",
+    "UPDATE or DELETE without WHERE, or with one that is the same for every row; also in WITH and in bodies",
     "Add a WHERE, or say that every row is meant with the line `-- neonctl: all-rows` directly above.",
+)
+OWN_RECORD = Rule(
+    "own-record",
+    "error",
+    "A name of neonctl's or Flyway's record of migrations",
+    "Remove it: what was applied is written by the tools alone, or nobody can trust it; `neonctl migrate repair` and "
+    "`baseline` change it, on record.",
 )
 NOT_IN_TRANSACTION = Rule(
     "not-in-transaction",
@@ -130,6 +137,7 @@ RULES = (
     CLIENT_COPY,
     SEARCH_PATH,
     UNBOUNDED_WRITE,
+    OWN_RECORD,
     NOT_IN_TRANSACTION,
     NON_TRANSACTIONAL_FILE,
     MARKER,

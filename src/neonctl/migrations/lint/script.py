@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from neonctl.migrations.lint.declarations import words_of
 from neonctl.migrations.lint.finding import Finding
 from neonctl.migrations.lint.fragment import Fragment, Script
 from neonctl.migrations.lint.markers import Markers, idle, marker_findings, read_markers
@@ -15,12 +17,15 @@ from neonctl.migrations.lint.rules import (
     EMPTY,
     NON_TRANSACTIONAL_FILE,
     NOT_IN_TRANSACTION,
+    OWN_RECORD,
     PLACEHOLDER,
     UNBOUNDED_WRITE,
 )
 from neonctl.migrations.lint.statements import parsed, read_statements
 from neonctl.migrations.lint.transactional import needs_no_transaction
 from neonctl.migrations.lint.writes import Write
+
+_RECORDS = re.compile(r"\b(?:flyway_schema_history|neonctl_evidence)\b", re.IGNORECASE)
 
 
 def script_findings(script: Script) -> tuple[Finding, ...]:
@@ -33,6 +38,7 @@ def _findings(fragment: Fragment, kind: str) -> Iterator[Finding]:
     if "${" in fragment.sql:
         where = fragment.sql.index("${")
         yield fragment.finding(PLACEHOLDER, "${ is a placeholder to Flyway", where)
+    yield from _own_record(fragment)
     yield from marker_findings(fragment, kind)
     statements = parsed(fragment)
     if isinstance(statements, Finding):
@@ -45,6 +51,17 @@ def _findings(fragment: Fragment, kind: str) -> Iterator[Finding]:
         yield from _alone(fragment, statements)
     found = read_statements(fragment, statements, "file")
     yield from _unmarked(fragment, found, markers, marked_file=not markers.transactional and kind != "R")
+
+
+def _own_record(fragment: Fragment) -> Iterator[Finding]:
+    """The tables in which migrations are recorded, wherever they are named outside of comments, EXECUTE included."""
+    if not _RECORDS.search(fragment.sql):
+        return
+    for start, word in words_of(fragment.sql):
+        for name in _RECORDS.finditer(word):
+            yield fragment.finding(
+                OWN_RECORD, f"{name[0].lower()} is the record of migrations, not theirs to touch", start + name.start()
+            )
 
 
 def _unmarked(

@@ -73,7 +73,13 @@ def _program() -> str:
 def _run(arguments: Sequence[str]) -> list[dict[str, Any]]:
     try:
         done = subprocess.run(  # noqa: S603  # our own program, no shell
-            [_program(), *arguments], capture_output=True, text=True, encoding="utf-8", timeout=_TIMEOUT_S, check=False
+            [_program(), *arguments],
+            env={},  # ours may hold keys, and it needs nothing of it
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=_TIMEOUT_S,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _broken(str(error)) from None

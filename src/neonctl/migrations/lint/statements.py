@@ -38,7 +38,8 @@ _TRANSACTION_WHY: dict[Place, str] = {
     "function": "transaction statements cannot stand in a function: calling it would fail",
     "procedure": "the procedure ends its caller's transaction",
 }
-_WORTH_A_WALK = re.compile(r"update|delete|set_config", re.IGNORECASE)
+_MAY_WRITE = re.compile(rb"update|delete", re.IGNORECASE)  # a walk through a tree costs more than a look at its text
+_MAY_SET = re.compile(rb"set_config|u&\"", re.IGNORECASE)
 
 
 def parsed(fragment: Fragment) -> Any:
@@ -59,8 +60,9 @@ def read_statements(fragment: Fragment, statements: Any, place: Place) -> Iterat
         for rule, message in _refusals(statement.stmt, place):
             yield fragment.finding(rule, message, offset)
         end = start + statement.stmt_len if statement.stmt_len else len(fragment.data)
-        if _WORTH_A_WALK.search(fragment.data[start:end].decode("utf-8", "ignore")):
+        if _MAY_WRITE.search(fragment.data, start, end):
             yield from unbounded(fragment, statement.stmt, start, fragment.line(offset))
+        if _MAY_SET.search(fragment.data, start, end):
             yield from _role_by_function(fragment, statement.stmt, place)
         yield from _body(fragment, statement.stmt, start, end)
 
@@ -106,9 +108,22 @@ def _role_by_function(fragment: Fragment, node: Any, place: Place) -> Iterator[F
     for call in nodes(node):
         if call.DESCRIPTOR.name != "FuncCall" or call.funcname[-1].string.sval != "set_config" or not call.args:
             continue
-        if call.args[0].a_const.sval.sval.lower() in _ROLE_SETTINGS:
+        if any(name.lower() in _ROLE_SETTINGS for name in _strings(_setting_name(call))):
             rule, message = _role(place, "set_config of the role is refused")
             yield fragment.finding(rule, message, fragment.offset(max(call.location, 0)))
+
+
+def _setting_name(call: Any) -> Any:
+    """The argument of set_config that says what is set: by its name, or the first."""
+    named = (each for each in call.args if each.named_arg_expr.name == "setting_name")
+    return next(named, call.args[0])
+
+
+def _strings(tree: Any) -> Iterator[str]:
+    """The constants in an expression, those behind a cast included."""
+    for each in nodes(tree):
+        if each.DESCRIPTOR.name == "A_Const" and each.HasField("sval"):
+            yield each.sval.sval
 
 
 def _body(fragment: Fragment, node: Any, start: int, end: int) -> Iterator[Finding | Write]:

@@ -13,6 +13,8 @@ from typing import Any
 from neonctl.migrations.lint.fragment import Fragment
 
 _DML = ("insert_stmt", "update_stmt", "delete_stmt", "merge_stmt", "select_stmt")
+_VERBS = {"UpdateStmt": "UPDATE", "DeleteStmt": "DELETE"}
+_DEPENDS = ("ColumnRef", "SubLink", "CurrentOfExpr", "ParamRef", "FuncCall")  # what can differ from row to row
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Write:
     @property
     def message(self) -> str:
         """What is wrong, if no mark says that it is meant."""
-        return f"{self.verb} of every row of {self.table}: there is no WHERE"
+        return f"{self.verb} of every row of {self.table}: no WHERE says which"
 
 
 def nodes(tree: Any) -> Iterator[Any]:
@@ -58,14 +60,11 @@ def unbounded(fragment: Fragment, statement: Any, start: int, line: int) -> Iter
         yield Write(verb, name, fragment, offset, (own, line) if inside_statement else (own,))
 
 
-_VERBS = {"UpdateStmt": "UPDATE", "DeleteStmt": "DELETE"}
-
-
 def _every_row(message: Any) -> bool:
+    """Without WHERE, or with one that is the same for every row: WHERE true, WHERE 1 = 1."""
     if not message.HasField("where_clause"):
         return True
-    constant = message.where_clause.a_const
-    return constant.HasField("boolval") and constant.boolval.boolval  # WHERE true
+    return not any(each.DESCRIPTOR.name in _DEPENDS for each in nodes(message.where_clause))
 
 
 def _keyword(fragment: Fragment, verb: str, start: int, table: int) -> int:
