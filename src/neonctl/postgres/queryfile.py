@@ -14,9 +14,9 @@ _HEADER = re.compile(r"^-- ([a-z_]+) --$", re.MULTILINE)
 
 
 @cache
-def query(file: str, name: str) -> LiteralString:
-    """The text of one query of ``queries/{file}.sql``. Raises ``KeyError`` if there is none of that name."""
-    text = (resources.files("neonctl.postgres") / "queries" / f"{file}.sql").read_text(encoding="utf-8")
+def query(file: str, name: str, room: str = "postgres") -> LiteralString:
+    """The text of one query of a room's ``queries/{file}.sql``. Raises ``KeyError`` if there is none of that name."""
+    text = (resources.files(f"neonctl.{room}") / "queries" / f"{file}.sql").read_text(encoding="utf-8")
     parts = _HEADER.split(text)[1:]
     found = dict(zip(parts[::2], parts[1::2], strict=True))
     return cast("LiteralString", found[name].strip())  # part of this package, as literal as if written here
