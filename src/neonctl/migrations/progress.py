@@ -11,7 +11,7 @@ from typing import Literal
 class MigrationEvent:
     """One step of one database's run."""
 
-    kind: Literal["waiting", "applying", "retrying", "applied", "undoing", "undone"]
+    kind: Literal["waiting", "applying", "retrying", "applied", "undoing", "undone", "proving"]
     database: str
     script: str | None = None  # None while waiting for the lock
     duration_ms: int | None = None  # of an applied or undone file
