@@ -47,8 +47,6 @@ def plan(
     adopt: Adopt = False,
 ) -> int:
     """Show what apply would do. Changes nothing and reads no secret values."""
-    from neonctl.cli.plan_text import plan_document, plan_text
-
     configuration = session.configuration()
     made, _ = _plan(
         session,
@@ -57,6 +55,8 @@ def plan(
         selection(configuration, env),
         adopt=adopt,
     )
+    from neonctl.cli.plan_text import plan_document, plan_text
+
     project = configuration.desired.platform.project.name
     text = plan_text(made, project, verbose=session.options.verbose)
     session.emit(plan_document(made, project), text)
@@ -182,13 +182,23 @@ def _plan(
     *,
     adopt: bool,
 ) -> tuple[Plan, Observed]:
-    from neonctl.plan.diff import diff
     from neonctl.provision.observe import observe
+    from neonctl.provision.parallel import meanwhile
 
     project = configuration.desired.platform.project
     where = "the embedded platform" if session.settings.local else session.settings.api_host
     session.say(
         f"Reading project {project.name} ({', '.join(chosen or configuration.desired.environments)}) on {where}"
     )
-    observed = observe(configuration.desired, services, selection=chosen)
+    with meanwhile(_import_judging):
+        observed = observe(configuration.desired, services, selection=chosen)
+    from neonctl.plan.diff import diff
+
     return diff(configuration.desired, observed, selection=chosen, adopt=adopt), observed
+
+
+def _import_judging() -> None:
+    from neonctl.cli import plan_text
+    from neonctl.plan import diff
+
+    _ = plan_text, diff

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ from neonctl.plan.observed import (
     ProjectSnapshot,
 )
 from neonctl.plan.ownership import is_throwaway
-from neonctl.provision.parallel import by_key, pair
+from neonctl.provision.parallel import by_key, meanwhile, pair
 from neonctl.provision.services import OwnerAccess, Services
 
 if TYPE_CHECKING:
@@ -37,8 +36,7 @@ def observe(desired: Desired, services: Services, *, selection: Sequence[str] | 
     _ = services.neon  # a missing key is said before anybody else is asked anything
     names = with_sources(desired, selection)
     chosen = tuple(desired.environments) if selection is None else tuple(selection)
-    with ThreadPoolExecutor(max_workers=1) as meanwhile:
-        meanwhile.submit(_import_driver)
+    with meanwhile(_import_driver):
         neon_side, aws_side = pair(
             lambda: _observe_neon(desired, services, names),
             lambda: _observe_aws(desired, services, chosen),  # a job for dev has no business in prod's account
@@ -57,7 +55,6 @@ def observe(desired: Desired, services: Services, *, selection: Sequence[str] | 
 
 
 def _import_driver() -> None:
-    """While Neon's first answers are awaited; who connects first waits for what is left of it."""
     from neonctl.postgres import connect, inspect
 
     _ = connect, inspect

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import TypeVar, cast
 
 Result = TypeVar("Result")
@@ -55,6 +56,17 @@ def by_key(function: Callable[[str], Result], keys: Iterable[str], *, width: int
     """``for_each`` that keeps the keys."""
     names = list(keys)
     return dict(zip(names, for_each(function, names, width=width), strict=True))
+
+
+@contextmanager
+def meanwhile(imports: Callable[[], object]) -> Generator[None]:
+    """Import what will be needed while the block waits for others' answers.
+
+    Whoever needs it first waits for the rest of it, and sees its failure.
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pool.submit(imports)
+        yield
 
 
 def _bind(function: Callable[[Item], Result], item: Item) -> Callable[[], Result]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from neonctl.plan.observed import SecretSnapshot
 
-PARALLEL = 16  # calls in flight; well below DescribeSecret's quota per second
+PARALLEL = 32  # calls in flight, as many as a client has connections; well below DescribeSecret's quota per second
 _BEING_DELETED_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 
 

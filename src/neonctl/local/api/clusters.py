@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ class Clusters:
         self._store = store
         self.engine = engine
         self._exposed: set[str] = set()
+        self._looking: dict[str, asyncio.Lock] = {}
+        self._next_look: dict[str, asyncio.Task[None]] = {}
 
     def with_ports(self, endpoint: Endpoint) -> Endpoint:
         """A new endpoint with ports that nothing else has: the answer to its creation names them already."""
@@ -82,7 +85,23 @@ class Clusters:
             store.roles.put(replace(role, password=seen.password, updated_at=at))
 
     async def sync(self, branch: Branch) -> None:
-        """Bring the branch's roles and databases up to the catalogue's; while operations run, rows lead."""
+        """Bring the branch's roles and databases up to the catalogue's; while operations run, rows lead.
+
+        Calls that come while a look is under way share the next one: it begins after each of them.
+        """
+        look = self._next_look.get(branch.id)
+        if look is None:
+            look = self._next_look[branch.id] = asyncio.create_task(self._look_in_turn(branch.id))
+        await asyncio.shield(look)  # a caller that goes away does not take the others' look along
+
+    async def _look_in_turn(self, branch_id: str) -> None:
+        async with self._looking.setdefault(branch_id, asyncio.Lock()):
+            del self._next_look[branch_id]
+            branch = self._store.branches.get(branch_id)
+            if branch is not None:
+                await self._look(branch)
+
+    async def _look(self, branch: Branch) -> None:
         if branch.state != "ready" or self._store.unfinished(branch.project_id):
             return
         if not all(row.provisioned for row in self._store.live_endpoints(branch.id)):

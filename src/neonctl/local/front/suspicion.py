@@ -1,7 +1,8 @@
 """Which of a client's messages may set a password, and what the password may have been.
 
-The check is made in two steps, so that other traffic pays next to nothing: ``flagged`` searches a whole chunk
-of bytes, ``examine`` reads a single message. Wrong alarms do no harm: the guard asks the server what changed.
+The check is made in steps, so that other traffic pays next to nothing: ``flagged`` searches a whole chunk of bytes,
+``examine`` looks at a single message, and SQL is taken apart only once a password was set, by ``candidates``. Wrong
+alarms do no harm: the guard asks the server what changed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ _ROLE_DDL = re.compile(rb"\b(create|alter)\s+(role|user|group)\b")
 _HASH = b"scram-sha-256$"
 _COMMIT = re.compile(rb"\s*(commit|end)\b[^;]*;?\s*", re.IGNORECASE)
 _REMEMBERED = 256
+_KEPT_TEXT = 1 << 14  # characters; of a longer text only the literals are kept
 _QUERY, _PARSE, _BIND = (wire.kind(letter) for letter in "QPB")
 
 
@@ -29,7 +31,7 @@ class Suspicion:
     """What one connection has said that may be, or may set, a password."""
 
     def __init__(self) -> None:
-        self._values: deque[Literal] = deque(maxlen=_REMEMBERED)
+        self._said: deque[str | list[Literal]] = deque(maxlen=_REMEMBERED)  # SQL text, or what was in it
         self._setters: set[bytes] = set()  # prepared statements that set passwords
         self._carriers: set[bytes] = set()  # prepared statements whose parameters may become passwords
         self._commits: set[bytes] = set()
@@ -53,7 +55,7 @@ class Suspicion:
         else:
             text = message.body.rstrip(b"\0").decode(errors="surrogateescape")
         if carrier:
-            self._remember(literals(text))
+            self._said.append(text if len(text) <= _KEPT_TEXT else _short(literals(text)))
         return setter
 
     def note_commit(self, message: wire.Message) -> bool:
@@ -71,17 +73,20 @@ class Suspicion:
         name = wire.bound_statement(message)
         hashed = _HASH in message.raw.lower()
         if hashed or name in self._carriers:
-            self._remember([Literal(value, None) for value in wire.bound_values(message)])
+            self._said.append(_short([Literal(value, None) for value in wire.bound_values(message)]))
         return hashed or name in self._setters
-
-    def _remember(self, values: list[Literal]) -> None:
-        self._values.extend(value for value in values if value.value and len(value.value) < 1024)
 
     def candidates(self, role: str) -> list[str]:
         """What may be this role's password, likeliest first, without repetition."""
-        newest = list(reversed(self._values))
+        values = [value for said in self._said for value in (_short(literals(said)) if isinstance(said, str) else said)]
+        newest = values[: -_REMEMBERED - 1 : -1]
         newest.sort(key=lambda literal: literal.role != role)
         return list(dict.fromkeys(literal.value for literal in newest))
+
+
+def _short(values: list[Literal]) -> list[Literal]:
+    """Those that may be a password."""
+    return [value for value in values if value.value and len(value.value) < 1024][-_REMEMBERED:]
 
 
 def _mark(names: set[bytes], name: bytes, *, belongs: bool) -> None:

@@ -130,7 +130,8 @@ acl (kind, name, owner, items, oid, part) AS (
            p.proowner, coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner)), p.oid, NULL
     FROM pg_catalog.pg_proc AS p
     JOIN schema AS s ON s.oid = p.pronamespace
-    WHERE NOT EXISTS (SELECT FROM extension_member AS e
+    WHERE p.oid >= 16384  -- what initdb made has lower numbers: thousands of functions that need not be looked at
+      AND NOT EXISTS (SELECT FROM extension_member AS e
                       WHERE e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = p.oid)
     UNION ALL
     SELECT 'default', o.name || '/*/' || k.objects, c.oid,
@@ -141,7 +142,7 @@ acl (kind, name, owner, items, oid, part) AS (
     CROSS JOIN LATERAL (
         SELECT CASE WHEN u.rolname ~ '^[a-z_][a-z0-9_$]*$' THEN u.rolname::text
                     ELSE '"' || replace(u.rolname, '"', '""') || '"' END AS name
-        FROM pg_catalog.pg_roles AS u WHERE u.oid = c.oid
+        FROM (SELECT pg_catalog.pg_get_userbyid(c.oid) AS rolname) AS u
     ) AS o
     LEFT JOIN pg_catalog.pg_default_acl AS a
            ON a.defaclrole = c.oid AND a.defaclnamespace = 0 AND a.defaclobjtype = k.objtype
@@ -153,7 +154,7 @@ acl (kind, name, owner, items, oid, part) AS (
     CROSS JOIN LATERAL (
         SELECT CASE WHEN u.rolname ~ '^[a-z_][a-z0-9_$]*$' THEN u.rolname::text
                     ELSE '"' || replace(u.rolname, '"', '""') || '"' END AS name
-        FROM pg_catalog.pg_roles AS u WHERE u.oid = a.defaclrole
+        FROM (SELECT pg_catalog.pg_get_userbyid(a.defaclrole) AS rolname) AS u
     ) AS o
     WHERE a.defaclrole NOT IN (SELECT oid FROM neon_role)
 ),
@@ -166,9 +167,10 @@ granted AS (  -- several grantors may have granted the same thing
     GROUP BY a.kind, a.name, a.oid, a.part, x.grantee, x.privilege_type
 ),
 told AS (  -- a partition's grant that its root holds too opens nothing: months come and go without drift
-    SELECT g.kind, g.name, coalesce(u.rolname::text, 'PUBLIC') AS grantee, g.privilege, g.grantable
+    SELECT g.kind, g.name,
+           CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(g.grantee)::text END AS grantee,
+           g.privilege, g.grantable
     FROM granted AS g
-    LEFT JOIN pg_catalog.pg_roles AS u ON u.oid = g.grantee
     WHERE NOT EXISTS (
         SELECT FROM granted AS above
         WHERE g.kind IN ('table', 'column')
