@@ -24,15 +24,20 @@ def database(postgres_server: PostgresServer) -> Generator[str]:
 
 @pytest.fixture
 def write(tmp_path: Path) -> WriteMigrations:
-    """``write("CREATE TABLE a ()", ...)`` → V001, V002, … with twins that do nothing, read back."""
+    """``write("CREATE TABLE a ()", ...)`` → V001, V002, … with twins that do nothing, read back.
 
-    def write_and_read(*scripts: str | bytes) -> tuple[MigrationFile, ...]:
+    A pair of texts is a migration with its undo.
+    """
+
+    def write_and_read(*scripts: str | bytes | tuple[str | bytes, str | bytes]) -> tuple[MigrationFile, ...]:
         folder = tmp_path / "migrations"
         folder.mkdir(exist_ok=True)
         for number, script in enumerate(scripts, 1):
-            data = script.encode() if isinstance(script, str) else script
-            (folder / f"V{number:03d}__step_{number}.sql").write_bytes(data)
-            (folder / f"U{number:03d}__step_{number}_rollback.sql").write_text("SELECT 1;\n")
+            up, down = script if isinstance(script, tuple) else (script, "SELECT 1;\n")
+            (folder / f"V{number:03d}__step_{number}.sql").write_bytes(up if isinstance(up, bytes) else up.encode())
+            (folder / f"U{number:03d}__step_{number}_rollback.sql").write_bytes(
+                down if isinstance(down, bytes) else down.encode()
+            )
         return read_migrations(folder)
 
     return write_and_read

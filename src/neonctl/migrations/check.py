@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from neonctl.errors import NeonctlError
 from neonctl.migrations.files import AnyFile, MigrationFile, MigrationFolder, RepeatableFile
-from neonctl.migrations.history import AppliedMigration, abbreviated, live_versions, version_number
+from neonctl.migrations.history import BASELINES, AppliedMigration, abbreviated, live_versions, version_number
 
 
 class MigrationHistoryError(NeonctlError):
@@ -51,7 +51,7 @@ def compare(
     renamed or removed, a file older than what is applied already unless ``out_of_order``.
     """
     live = live_versions(applied)
-    baseline = max((number for number, row in live.items() if row.type == "BASELINE"), default=0)
+    baseline = baseline_number(applied)
     in_force = {number: row for number, row in live.items() if number > baseline}
     by_number = {file.number: file for file in files.versioned}
     newest = max(in_force, default=baseline)
@@ -68,6 +68,12 @@ def compare(
         tuple(sorted(pending, key=lambda file: file.number)),
         tuple(file for file in files.repeatable if ran.get(abbreviated(file.description)) != file.checksum),
     )
+
+
+def baseline_number(applied: Sequence[AppliedMigration]) -> int:
+    """The version that a baseline says was there before the record began; 0 without one."""
+    live = live_versions(applied)
+    return max((number for number, row in live.items() if row.type in BASELINES), default=0)
 
 
 def _foreign(applied: Sequence[AppliedMigration]) -> Iterator[dict[str, object]]:

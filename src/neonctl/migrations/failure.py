@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from neonctl.errors import NeonctlError, RetryableError
+from neonctl.errors import NeonctlError, RetryableError, UnsafePlanError
 from neonctl.migrations.files import line_number
 from neonctl.migrations.scripts import statement_line
 from neonctl.migrations.session import ScriptFailedError, pooled, script_offset
@@ -36,6 +36,13 @@ def failed(
     cause = failure.cause
     if failure.completed < 0 and cause.sqlstate == "22012":  # the guard in front of the script
         return pooled(place.database, "the session changed between two statements")
+    if failure.completed < 0 and cause.sqlstate == "2201F":  # stakes.guard()
+        return UnsafePlanError(
+            "UNDO_APPEND_ONLY",
+            f"{place.path}: rows came into an append-only table that it would drop",
+            hint=f"{place.database}: nothing of this file was kept; what is append-only is kept.",
+            details=_details(place),
+        )
     if (cause.diag.table_name, cause.diag.column_name) == ("flyway_schema_history", "installed_rank"):
         return _mark_lost(conn, place, failure)
     offset = script_offset(cause, before, conn)

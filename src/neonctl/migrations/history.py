@@ -62,6 +62,7 @@ _ELAPSED_MS: LiteralString = "(1000 * extract(epoch FROM clock_timestamp() - now
 #: Set to the script's name for the length of its transaction: gone means the file ended it.
 MARK: LiteralString = "neonctl.migration"
 
+BASELINES = ("BASELINE", "SQL_BASELINE")  # "from here on": by command, or by a B file of the paid edition
 _DESCRIPTION = 200  # characters that the column holds
 _DELETED = ("DELETE", "UNDO_SQL")
 

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 from psycopg import sql
 
-from neonctl.migrations.evidence import NewEntry, Provenance, entry_statement
+from neonctl.errors import NeonctlError
+from neonctl.migrations.evidence import NewEntry, Provenance, entry_statement, make_table
 from neonctl.migrations.failure import TRANSIENT, Place, failed
-from neonctl.migrations.history import MARK, NewRow, row_statement
+from neonctl.migrations.history import CREATE_TABLE, MARK, NewRow, row_statement
 from neonctl.migrations.progress import MigrationEvent, Progress
-from neonctl.migrations.session import ScriptFailedError, connection_lost, run_script
+from neonctl.migrations.session import (
+    RunSettings,
+    ScriptFailedError,
+    Session,
+    connection_lost,
+    flyway_lock,
+    prepare_session,
+    require_direct,
+    run_script,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,17 +40,38 @@ _PAUSE_S = 0.5
 
 
 @dataclass(frozen=True)
+class MigrationResult:
+    """What one run did to one database."""
+
+    database: str
+    applied: tuple[str, ...]  # versions, in the order they were applied
+    duration_ms: int
+    repeated: tuple[str, ...] = ()  # names of repeatable files
+    undone: tuple[str, ...] = ()  # versions, the newest first
+    stopped: bool = False  # somebody else failed; what is missing is still pending
+
+
+@dataclass(frozen=True)
 class Piece:
-    """What is sent for one file: its text, the row in Flyway's record, the entry in ours. ``row.rank`` is set later."""
+    """What is sent for one file: its text, the row in Flyway's record, the entry in ours. ``row.rank`` is set later.
+    ``guards`` run before the text, in its transaction.
+    """
 
     path: Path
     sql: str
+    transactional: bool
     row: NewRow
     entry: NewEntry
+    guards: tuple[sql.Composable, ...] = ()
 
 
 class StoppedError(Exception):
     """Somebody else failed: no next file. Never seen outside a run."""
+
+
+def never() -> bool:
+    """A run that nothing stops."""
+    return False
 
 
 @dataclass
@@ -51,14 +84,13 @@ class Run:
     database: str
     progress: Progress
     provenance: Provenance
-    session: Sequence[sql.Composable]
-    backend_pid: int
+    session: Session
     rank: int
     pieces: Mapping[str, Piece]
     last: str
     catalogue: LiteralString | None = None
     direction: Literal["up", "down"] = "up"
-    stop: Callable[[], bool] = lambda: False
+    stop: Callable[[], bool] = never
     done: list[str] = field(default_factory=list[str])  # names of files, in the order they were done
 
     def one(self, file: AnyFile, go: Callable[[], None]) -> None:
@@ -105,7 +137,7 @@ class Run:
         mark = sql.SQL(
             "SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.set_config({}, {}, true),"
             " 1 / (pg_catalog.pg_backend_pid() = {})::int"
-        ).format(sql.Literal(MARK), sql.Literal(piece.row.script), sql.Literal(self.backend_pid))
+        ).format(sql.Literal(MARK), sql.Literal(piece.row.script), sql.Literal(self.session.backend_pid))
         row = replace(piece.row, rank=self.rank + 1)
         entry = replace(piece.entry, details={**piece.entry.details, "installed_rank": row.rank})
         after: list[sql.Composable] = [
@@ -116,7 +148,74 @@ class Run:
         listing = self.listing_entry() if last else None
         if listing is not None:
             after.append(listing)
-        return (*self.session, sql.SQL("BEGIN"), mark), (*after, sql.SQL("COMMIT"))
+        before = (*self.session.settings, sql.SQL("BEGIN"), *piece.guards, mark)
+        return before, (*after, sql.SQL("COMMIT"))
+
+
+@dataclass
+class Ended:
+    """How the engine's work ended."""
+
+    stopped: bool = False
+
+
+@contextmanager
+def early_end(run: Run) -> Generator[Ended]:
+    """Around the engine: whatever ends the run early, the catalogue is recorded as it then is."""
+    ended = Ended()
+    try:
+        yield ended
+    except StoppedError:
+        ended.stopped = True
+        _record_listing(run)
+    except BaseException:
+        _record_listing(run)
+        raise
+
+
+@contextmanager
+def under_lock(
+    conn: psycopg.Connection[Any], *, database: str, settings: RunSettings, progress: Progress
+) -> Generator[Session]:
+    """A session made ready, with Flyway's lock. Raises ``ServiceError`` for a pooled or broken connection,
+    ``RetryableError`` for a lock that was not freed.
+    """
+    waiting = MigrationEvent("waiting", database)
+    try:
+        require_direct(conn, database)
+        statements = prepare_session(conn, settings)
+        with flyway_lock(
+            conn, database=database, wait_s=settings.lock_wait_s, waiting=lambda: progress(waiting)
+        ) as holder:
+            yield Session(statements, holder)
+    except psycopg.OperationalError as error:
+        raise connection_lost(conn, error) from None
+
+
+def make_records(conn: psycopg.Connection[Any], database: str, *, made: bool) -> None:
+    """Make Flyway's table, unless it is ``made``, and ours, under the lock."""
+    try:
+        if not made:
+            found = conn.execute("SELECT pg_catalog.to_regclass('public.flyway_schema_history')")
+            if found.fetchone() == (None,):
+                conn.execute(CREATE_TABLE)
+        make_table(conn)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise NeonctlError(
+            "MIGRATION_FAILED",
+            f"{database}: the record of migrations cannot be made as {conn.info.user}: {error.diag.message_primary}",
+            hint="The migrate role needs USAGE and CREATE on schema public; `neonctl apply` grants both.",
+            details={"database": database, "sqlstate": error.sqlstate, "applied": []},
+        ) from None
+
+
+def _record_listing(run: Run) -> None:
+    """After a run that ended early: what is there now. Never hides why it ended."""
+    statement = run.listing_entry()
+    if not run.done or statement is None or run.conn.closed or run.conn.broken:
+        return
+    with contextlib.suppress(psycopg.Error):
+        run.conn.execute(sql.SQL("SET search_path = pg_catalog; {}").format(statement))
 
 
 def _failure(go: Callable[[], None]) -> ScriptFailedError | None:

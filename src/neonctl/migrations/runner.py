@@ -2,51 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg import sql
 
-from neonctl.errors import NeonctlError
 from neonctl.migrations.check import Pending, compare
-from neonctl.migrations.evidence import NewEntry, Provenance, make_table
+from neonctl.migrations.evidence import NewEntry, Provenance
 from neonctl.migrations.files import AnyFile, MigrationFile, MigrationFolder
-from neonctl.migrations.history import CREATE_TABLE, AppliedMigration, NewRow, read_history
-from neonctl.migrations.progress import MigrationEvent, Progress
-from neonctl.migrations.run import Piece, Run, StoppedError
+from neonctl.migrations.history import AppliedMigration, NewRow, read_history
+from neonctl.migrations.progress import Progress
+from neonctl.migrations.run import MigrationResult, Piece, Run, early_end, make_records, never, under_lock
 from neonctl.migrations.scripts import require_runnable
-from neonctl.migrations.session import (
-    RunSettings,
-    backend_pid,
-    connection_lost,
-    flyway_lock,
-    prepare_session,
-    require_direct,
-)
+from neonctl.migrations.session import RunSettings
 
 if TYPE_CHECKING:
     from typing import LiteralString
 
-
-@dataclass(frozen=True)
-class MigrationResult:
-    """What one run did to one database."""
-
-    database: str
-    applied: tuple[str, ...]  # versions, in the order they were applied
-    duration_ms: int
-    repeated: tuple[str, ...] = ()  # names of repeatable files
-    undone: tuple[str, ...] = ()  # versions, the newest first
-    stopped: bool = False  # somebody else failed; what is missing is still pending
-
-
-def never() -> bool:
-    """A run that nothing stops."""
-    return False
+__all__ = ["MigrationResult", "RunSettings", "migrate"]
 
 
 def migrate(
@@ -85,34 +59,26 @@ def migrate(
     pending = pending_in(read_history(conn))
     if pending:
         require_runnable(pending.versioned)
-        try:
-            require_direct(conn, database)
-            session = prepare_session(conn, settings)
-            waiting = MigrationEvent("waiting", database)
-            with flyway_lock(conn, database=database, wait_s=settings.lock_wait_s, waiting=lambda: progress(waiting)):
-                # Another runner may have been faster.
-                history = read_history(conn)
-                pending = pending_in(history)
-                if pending:
-                    require_runnable(pending.versioned)
-                    make_records(conn, database, made=bool(history))
-                    run = Run(
-                        conn,
-                        database,
-                        progress,
-                        provenance,
-                        session,
-                        backend_pid(conn),
-                        rank=max((row.installed_rank for row in history), default=0),
-                        pieces={file.script: _piece(file, provenance) for file in pending.files},
-                        last=pending.files[-1].script,
-                        catalogue=catalogue,
-                        stop=stop,
-                        done=done,
-                    )
-                    stopped = _work(run, files, pending)
-        except psycopg.OperationalError as error:
-            raise connection_lost(conn, error) from None
+        with under_lock(conn, database=database, settings=settings, progress=progress) as session:
+            history = read_history(conn)
+            pending = pending_in(history)  # another runner may have been faster
+            if pending:
+                require_runnable(pending.versioned)
+                make_records(conn, database, made=bool(history))
+                run = Run(
+                    conn,
+                    database,
+                    progress,
+                    provenance,
+                    session,
+                    rank=max((row.installed_rank for row in history), default=0),
+                    pieces={file.script: _piece(file, provenance) for file in pending.files},
+                    last=pending.files[-1].script,
+                    catalogue=catalogue,
+                    stop=stop,
+                    done=done,
+                )
+                stopped = _work(run, files, pending)
     names = {file.script: file for file in pending.files}
     return MigrationResult(
         database,
@@ -123,30 +89,13 @@ def migrate(
     )
 
 
-def make_records(conn: psycopg.Connection[Any], database: str, *, made: bool) -> None:
-    """Make Flyway's table, unless it is ``made``, and ours, under the lock."""
-    try:
-        if not made:
-            found = conn.execute("SELECT pg_catalog.to_regclass('public.flyway_schema_history')")
-            if found.fetchone() == (None,):
-                conn.execute(CREATE_TABLE)
-        make_table(conn)
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise NeonctlError(
-            "MIGRATION_FAILED",
-            f"{database}: flyway_schema_history cannot be made as {conn.info.user}: {error.diag.message_primary}",
-            hint="The migrate role needs USAGE and CREATE on schema public; `neonctl apply` grants both.",
-            details={"database": database, "sqlstate": error.sqlstate, "applied": []},
-        ) from None
-
-
 def _work(run: Run, files: MigrationFolder, pending: Pending) -> bool:
-    """Let the engine work. Whatever ends it early, the catalogue is recorded as it then is. True: it was stopped."""
+    """Let the engine work. True: it was stopped."""
     from neonctl.migrations.engine import apply_in_order  # slow to import, and most runs have nothing to do
 
     todo = {file.script for file in pending.files}
     everything: tuple[AnyFile, ...] = (*files.versioned, *files.repeatable)
-    try:
+    with early_end(run) as ended:
         apply_in_order(
             run.conn,
             database=run.database,
@@ -155,22 +104,7 @@ def _work(run: Run, files: MigrationFolder, pending: Pending) -> bool:
             run=run.send,
             around=run.one,
         )
-    except StoppedError:
-        record_listing(run)
-        return True
-    except BaseException:
-        record_listing(run)
-        raise
-    return False
-
-
-def record_listing(run: Run) -> None:
-    """After a run that ended early: what is there now. Never hides why it ended."""
-    statement = run.listing_entry()
-    if not run.done or statement is None or run.conn.closed or run.conn.broken:
-        return
-    with contextlib.suppress(psycopg.Error):
-        run.conn.execute(sql.SQL("SET search_path = pg_catalog; {}").format(statement))
+    return ended.stopped
 
 
 def _piece(file: AnyFile, provenance: Provenance) -> Piece:
@@ -179,6 +113,7 @@ def _piece(file: AnyFile, provenance: Provenance) -> Piece:
     return Piece(
         file.path,
         file.sql,
+        file.transactional if isinstance(file, MigrationFile) else True,
         NewRow(0, version, file.description, "SQL", file.script, file.checksum),
         NewEntry(
             "apply" if versioned else "repeatable",

@@ -41,6 +41,14 @@ class RunSettings:
     undo_record: Literal["DELETE", "UNDO_SQL"] = "DELETE"
 
 
+@dataclass(frozen=True)
+class Session:
+    """A session that holds the lock: what puts its settings right again, and which server process it is."""
+
+    settings: tuple[sql.Composable, ...]
+    backend_pid: int
+
+
 class ScriptFailedError(Exception):
     """A script stopped at an error. ``cause`` is the driver's; ``completed`` counts the statements before it;
     ``told`` is what the last statement in front of the script answered, if it came so far.
@@ -82,15 +90,16 @@ def prepare_session(conn: psycopg.Connection[Any], settings: RunSettings) -> tup
 @contextmanager
 def flyway_lock(
     conn: psycopg.Connection[Any], *, database: str, wait_s: float, waiting: Callable[[], None]
-) -> Generator[None]:
-    """Hold Flyway's advisory lock, at session level, so that runners of either tool take turns.
+) -> Generator[int]:
+    """Hold Flyway's advisory lock, at session level, so that runners of either tool take turns. Gives the process id
+    of the server's side of the session that has it.
 
     Polled, never awaited in the server: a blocked waiter and CREATE INDEX CONCURRENTLY wait for each other for ever.
     ``waiting`` is called once if somebody else holds it. Raises ``RetryableError`` after ``wait_s``.
     """
     deadline = time.monotonic() + wait_s
     told = False
-    while not _try_lock(conn):
+    while (holder := _try_lock(conn)) is None:
         if not told:
             waiting()
             told = True
@@ -104,7 +113,7 @@ def flyway_lock(
             )
         time.sleep(min(_POLL_S, left))
     try:
-        yield
+        yield holder
     finally:
         _unlock(conn)
 
@@ -118,7 +127,7 @@ def require_direct(conn: psycopg.Connection[Any], database: str) -> None:
     host = conn.info.host
     if _POOLED_HOST.match(host):
         raise pooled(database, f"{host} is the pooled host")
-    if not _NEON_HOST.search(host) and conn.info.backend_pid != backend_pid(conn):
+    if not _NEON_HOST.search(host) and conn.info.backend_pid != _backend_pid(conn):
         raise pooled(database, "the connection goes through a pooler")
 
 
@@ -132,7 +141,7 @@ def pooled(database: str, why: str) -> ServiceError:
     )
 
 
-def backend_pid(conn: psycopg.Connection[Any]) -> int:
+def _backend_pid(conn: psycopg.Connection[Any]) -> int:
     """Which server process this connection talks to."""
     with conn.cursor(row_factory=tuple_row) as cursor:
         row = cursor.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
@@ -180,13 +189,15 @@ def _simple_query(conn: psycopg.Connection[Any], query: str) -> list[PGresult]:
         return conn.wait(generators.execute(conn.pgconn))
 
 
-def _try_lock(conn: psycopg.Connection[Any]) -> bool:
+def _try_lock(conn: psycopg.Connection[Any]) -> int | None:
     try:
         with conn.cursor(row_factory=tuple_row) as cursor:
-            row = cursor.execute("SELECT pg_catalog.pg_try_advisory_lock(%s)", [LOCK_KEY]).fetchone()
+            row = cursor.execute(
+                "SELECT pg_catalog.pg_backend_pid() WHERE pg_catalog.pg_try_advisory_lock(%s)", [LOCK_KEY]
+            ).fetchone()
     except psycopg.OperationalError as error:
         raise connection_lost(conn, error) from None
-    return row is not None and row[0] is True
+    return int(row[0]) if row else None
 
 
 def _unlock(conn: psycopg.Connection[Any]) -> None:
