@@ -108,9 +108,7 @@ def test_every_undo_undoes_and_what_it_undid_can_be_done_again(postgres_server: 
 def test_every_undo_is_proven_with_rows_in_every_table(postgres_server: PostgresServer, bank: str) -> None:
     files, fixtures = read_folder(DB / bank / "migrations"), read_fixtures(DB / bank / "fixtures")
     with postgres_server.connect(bank, f"{bank}_migrate_user") as conn:
-        proof = prove(
-            conn, database=bank, files=files, fixtures=fixtures, progress=lambda _: None, settings=SETTINGS
-        )
+        proof = prove(conn, database=bank, files=files, fixtures=fixtures, progress=lambda _: None, settings=SETTINGS)
         assert (proof.problems, [version.problems for version in proof.versions]) == ((), [()] * len(files.versioned))
         assert all(version.tables_with_rows for version in proof.versions)
         empty = conn.execute(

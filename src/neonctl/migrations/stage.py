@@ -30,7 +30,7 @@ _NO_COUNTS = sql.SQL("SELECT '[]'::jsonb")
 
 
 @dataclass(frozen=True)
-class Script:
+class Step:
     """A file to run."""
 
     path: Path
@@ -74,7 +74,7 @@ class Stage:
         parts = (*self._session, "BEGIN", *self._look(_NO_COUNTS), "COMMIT")
         return _view(self._send(parts)[-6:-1], sure=False)
 
-    def run(self, script: Script) -> View:
+    def run(self, script: Step) -> View:
         """Run it in its own transaction, or bare if it asks for that. Raises ``StepFailedError``: nothing is kept."""
         if script.transactional:
             (view,) = self._play((script,), _NO_COUNTS, "COMMIT")
@@ -86,16 +86,16 @@ class Stage:
         seen = self.look()
         return View(seen.listing, seen.tables, (), duration_ms, sure=False)
 
-    def try_out(self, scripts: Sequence[Script], counts: sql.Composable) -> tuple[View, ...]:
+    def try_out(self, scripts: Sequence[Step], counts: sql.Composable) -> tuple[View, ...]:
         """Run them in one transaction that is taken back; ``counts`` answers a JSON array of numbers after each.
 
         Raises ``StepFailedError``.
         """
         return self._play(scripts, counts, "ROLLBACK")
 
-    def _play(self, scripts: Sequence[Script], counts: sql.Composable, end: str) -> tuple[View, ...]:
+    def _play(self, scripts: Sequence[Step], counts: sql.Composable, end: str) -> tuple[View, ...]:
         look = self._look(counts)
-        parts: list[str | Script] = [*self._session, "BEGIN"]
+        parts: list[str | Step] = [*self._session, "BEGIN"]
         for script in scripts:
             parts += [*(self._session if script is not scripts[0] else ()), script, *self._text(_CHECK_NOW), *look]
         results = self._send((*parts, end))
@@ -113,7 +113,7 @@ class Stage:
     def _text(self, *statements: sql.Composable) -> tuple[str, ...]:
         return tuple(statement.as_string(self._conn) for statement in statements)
 
-    def _send(self, parts: Sequence[str | Script]) -> list[PGresult]:
+    def _send(self, parts: Sequence[str | Step]) -> list[PGresult]:
         """Everything as one simple query. Rows that a script selects are thrown away unread."""
         texts = [part if isinstance(part, str) else part.sql + "\n" for part in parts]
         conn = self._conn
@@ -145,13 +145,13 @@ def _column(result: PGresult) -> Iterator[str]:
             yield value.decode("utf-8")
 
 
-def _failed(parts: Sequence[str | Script], texts: Sequence[str], results: Sequence[PGresult]) -> Exception:
+def _failed(parts: Sequence[str | Step], texts: Sequence[str], results: Sequence[PGresult]) -> Exception:
     """Find the script by counting the statements that succeeded, and its line by the server's word if it has one."""
     cause = error_from_result(results[-1], encoding="utf-8")
     done, offset, script = len(results) - 1, 0, None
     for part, text in zip(parts, texts, strict=True):
         count = 1 if isinstance(part, str) else _statements(part)
-        if isinstance(part, Script):
+        if isinstance(part, Step):
             script = part
         if done < count:
             break
@@ -162,14 +162,14 @@ def _failed(parts: Sequence[str | Script], texts: Sequence[str], results: Sequen
     if script is None:
         return cause
     line: int | None = None
-    if isinstance(part, Script):
+    if isinstance(part, Step):
         at = int(cause.diag.statement_position or 0) - 1 - offset
         line = line_number(script.sql, at) if 0 <= at <= len(script.sql) else statement_line(script.sql, done)
     where = f"{script.path}:{line}" if line else str(script.path)
     return StepFailedError(f"{where}: {cause.diag.message_primary} (SQLSTATE {cause.sqlstate})", script.path)
 
 
-def _statements(script: Script) -> int:
+def _statements(script: Step) -> int:
     import postgast
 
     return len(postgast.parse(script.sql).stmts)

@@ -12,7 +12,7 @@ from neonctl.migrations.files import MigrationFile, RepeatableFile
 from neonctl.migrations.findings import Findings
 from neonctl.migrations.proof import FixtureFile
 from neonctl.migrations.rows import RowBook, TableRows, filled_tables
-from neonctl.migrations.stage import Script, Stage, StepFailedError, View
+from neonctl.migrations.stage import Step, Stage, StepFailedError, View
 from neonctl.postgres.queryfile import query
 
 _MADE_BY_FILES = frozenset(
@@ -86,7 +86,7 @@ class Staircase:
         """Each twice: the second run may not change anything, since it runs again after every edit."""
         general = self._findings.general
         for file in files:
-            script = Script(file.path, file.sql)
+            script = Step(file.path, file.sql)
             try:
                 first = self._stage.run(script)
                 self._seen(self._stage.run(script))
@@ -149,7 +149,7 @@ class Staircase:
     def _with_fixture(self, file: MigrationFile, fixture: FixtureFile, below: Mapping[str, TableRows]) -> bool:
         """Undo and apply again with the version's own rows present; then keep the rows. False when they do not fit."""
         found = self._findings.of(file)
-        rows = Script(fixture.path, fixture.sql)
+        rows = Step(fixture.path, fixture.sql)
         up, down = _up(file), _down(file)
         above = self._book.read()
         older = sorted(below.keys() & above.keys())
@@ -215,9 +215,9 @@ class Staircase:
         return view
 
 
-def _up(file: MigrationFile) -> Script:
-    return Script(file.path, file.sql, file.transactional)
+def _up(file: MigrationFile) -> Step:
+    return Step(file.path, file.sql, file.transactional)
 
 
-def _down(file: MigrationFile) -> Script:
-    return Script(file.undo.path, file.undo.sql, file.undo.transactional)
+def _down(file: MigrationFile) -> Step:
+    return Step(file.undo.path, file.undo.sql, file.undo.transactional)
