@@ -112,6 +112,14 @@ def row_statement(new: NewRow) -> sql.Composed:
     )
 
 
+def success_statement(rank: int, duration_ms: int) -> sql.Composed:
+    """The UPDATE that ends a row which was written before its statement ran."""
+    return sql.SQL(
+        'UPDATE "public"."flyway_schema_history" SET "success" = true, "execution_time" = {}'
+        ' WHERE "installed_rank" = {} AND NOT "success"'
+    ).format(sql.Literal(duration_ms), sql.Literal(rank))
+
+
 def abbreviated(description: str) -> str:
     """A description as it fits Flyway's column."""
     return description if len(description) <= _DESCRIPTION else description[: _DESCRIPTION - 3] + "..."

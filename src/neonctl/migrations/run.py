@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -65,6 +65,15 @@ class Piece:
     guards: tuple[sql.Composable, ...] = ()
 
 
+@dataclass(frozen=True)
+class Frame:
+    """What a file's text stands in: the transaction's beginning, the row in Flyway's record, evidence and the end."""
+
+    before: tuple[sql.Composable, ...]
+    record: tuple[sql.Composable, ...]
+    end: tuple[sql.Composable, ...]
+
+
 class StoppedError(Exception):
     """Somebody else failed: no next file. Never seen outside a run."""
 
@@ -92,6 +101,7 @@ class Run:
     direction: Literal["up", "down"] = "up"
     stop: Callable[[], bool] = never
     done: list[str] = field(default_factory=list[str])  # names of files, in the order they were done
+    begun: dict[str, int] = field(default_factory=dict[str, int])  # those outside a transaction: name → rank
 
     def one(self, file: AnyFile, go: Callable[[], None]) -> None:
         """One file with its events; tried again when only a lock stood in the way."""
@@ -107,12 +117,16 @@ class Run:
             if self.conn.closed or self.conn.broken:
                 raise connection_lost(self.conn, failure.cause)
             if failure.cause.sqlstate not in TRANSIENT or attempt == _ATTEMPTS:
-                before, _ = self._frame(piece, last=False)
-                raise failed(self.conn, Place(self.database, piece.path, piece.sql, tuple(self.done)), before, failure)
+                raise failed(
+                    self.conn,
+                    Place(self.database, piece.path, piece.sql, tuple(self.done), kept=not piece.transactional),
+                    self.frame(piece, last=False).before if piece.transactional else (),
+                    failure,
+                )
             self.progress(MigrationEvent("retrying", self.database, piece.path.name))
             time.sleep(_PAUSE_S * attempt * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, not a secret
             attempt += 1
-        self.rank += 1
+        self.rank = max(self.rank, self.begun.get(file.script, self.rank + 1))
         self.done.append(file.script)
         took = round((time.monotonic() - started) * 1000)
         self.progress(
@@ -122,8 +136,14 @@ class Run:
     def send(self, file: AnyFile) -> None:
         """The file, its rows, BEGIN and COMMIT: one query. Raises ``ScriptFailedError``."""
         piece = self.pieces[file.script]
-        before, after = self._frame(piece, last=file.script == self.last)
-        run_script(self.conn, before, piece.sql, after)
+        last = file.script == self.last
+        if not piece.transactional:
+            from neonctl.migrations.alone import send_alone  # rare, and needs the parser
+
+            send_alone(self, file.script, piece, last=last)
+            return
+        frame = self.frame(piece, last=last)
+        run_script(self.conn, frame.before, piece.sql, (*frame.record, *frame.end))
 
     def listing_entry(self) -> sql.Composed | None:
         """The statement that records the catalogue as it is now; None when nobody said how to read it."""
@@ -131,25 +151,25 @@ class Run:
             return None
         return entry_statement(NewEntry("catalogue", self.provenance), listing_query=self.catalogue)
 
-    def _frame(self, piece: Piece, *, last: bool) -> tuple[Sequence[sql.Composable], Sequence[sql.Composable]]:
+    def frame(self, piece: Piece, *, last: bool, rank: int | None = None) -> Frame:
         """What goes before and after the file's text, so that all of it is one query and one transaction."""
         # The lock is the session's: another session than the one that took it (a pooler gave us) must do nothing.
         mark = sql.SQL(
             "SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.set_config({}, {}, true),"
             " 1 / (pg_catalog.pg_backend_pid() = {})::int"
         ).format(sql.Literal(MARK), sql.Literal(piece.row.script), sql.Literal(self.session.backend_pid))
-        row = replace(piece.row, rank=self.rank + 1)
+        row = replace(piece.row, rank=rank or self.rank + 1)
         entry = replace(piece.entry, details={**piece.entry.details, "installed_rank": row.rank})
-        after: list[sql.Composable] = [
-            sql.SQL("SET LOCAL search_path = pg_catalog"),  # the file may have set another
-            row_statement(row),
-            entry_statement(entry),
-        ]
+        end: list[sql.Composable] = [entry_statement(entry)]
         listing = self.listing_entry() if last else None
         if listing is not None:
-            after.append(listing)
-        before = (*self.session.settings, sql.SQL("BEGIN"), *piece.guards, mark)
-        return before, (*after, sql.SQL("COMMIT"))
+            end.append(listing)
+        own_names = sql.SQL("SET LOCAL search_path = pg_catalog")  # the file may have set another
+        return Frame(
+            before=(*self.session.settings, sql.SQL("BEGIN"), *piece.guards, mark),
+            record=(own_names, row_statement(row)),
+            end=(*end, sql.SQL("COMMIT")),
+        )
 
 
 @dataclass

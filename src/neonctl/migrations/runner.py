@@ -14,8 +14,9 @@ from neonctl.migrations.files import AnyFile, MigrationFile, MigrationFolder
 from neonctl.migrations.history import AppliedMigration, NewRow, read_history
 from neonctl.migrations.progress import Progress
 from neonctl.migrations.run import MigrationResult, Piece, Run, early_end, make_records, never, under_lock
-from neonctl.migrations.scripts import require_runnable
+from neonctl.migrations.scripts import require_runnable_scripts
 from neonctl.migrations.session import RunSettings
+from neonctl.migrations.standing import require_standing
 
 if TYPE_CHECKING:
     from typing import LiteralString
@@ -58,12 +59,12 @@ def migrate(
 
     pending = pending_in(read_history(conn))
     if pending:
-        require_runnable(pending.versioned)
+        _require_runnable(pending)
         with under_lock(conn, database=database, settings=settings, progress=progress) as session:
             history = read_history(conn)
             pending = pending_in(history)  # another runner may have been faster
             if pending:
-                require_runnable(pending.versioned)
+                _require_runnable(pending)
                 make_records(conn, database, made=bool(history))
                 run = Run(
                     conn,
@@ -77,6 +78,7 @@ def migrate(
                     catalogue=catalogue,
                     stop=stop,
                     done=done,
+                    begun=dict(pending.begun),
                 )
                 stopped = _work(run, files, pending)
     names = {file.script: file for file in pending.files}
@@ -87,6 +89,14 @@ def migrate(
         repeated=tuple(name for name in done if not isinstance(names[name], MigrationFile)),
         stopped=stopped,
     )
+
+
+def _require_runnable(pending: Pending) -> None:
+    versioned = (
+        text for file in pending.versioned for text in ((file.path, file.sql), (file.undo.path, file.undo.sql))
+    )
+    require_runnable_scripts((*versioned, *((file.path, file.sql) for file in pending.repeatable)))
+    require_standing(pending.versioned)
 
 
 def _work(run: Run, files: MigrationFolder, pending: Pending) -> bool:

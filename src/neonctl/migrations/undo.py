@@ -20,6 +20,7 @@ from neonctl.migrations.run import MigrationResult, Piece, Run, early_end, make_
 from neonctl.migrations.scripts import require_runnable
 from neonctl.migrations.session import RunSettings
 from neonctl.migrations.stakes import Loss, append_only_tables, guard, rows_at_stake
+from neonctl.migrations.standing import require_standing
 
 if TYPE_CHECKING:
     from typing import LiteralString
@@ -58,7 +59,9 @@ def undo(
             todo = newest_first(files, history, database=database, to=to)
             require_runnable(todo)
             live = live_versions(history)
-            _require_unedited(database, todo, live, read_evidence(conn))
+            evidence = read_evidence(conn)
+            _require_unedited(database, todo, live, evidence)
+            require_standing(file.undo for file in todo)
             undos = [file.undo for file in todo]
             losses = rows_at_stake(conn, undos)
             guarded = () if allow_append_only else append_only_tables(conn, undos)
@@ -77,6 +80,7 @@ def undo(
                     )
                     for file in todo
                 },
+                begun=begun_undos(evidence),
                 last=todo[-1].script,
                 catalogue=catalogue,
                 direction="down",
@@ -98,7 +102,14 @@ def newest_first(
     files: MigrationFolder, history: Sequence[AppliedMigration], *, database: str, to: int
 ) -> list[MigrationFile]:
     """What an undo to ``to`` takes back, the one applied last first. Raises as ``undo`` about record and baseline."""
-    compare(files, history, database=database, out_of_order=True)
+    begun = compare(files, history, database=database, out_of_order=True).begun
+    if begun:
+        raise MigrationHistoryError(
+            "MIGRATION_HISTORY_MISMATCH",
+            f"{database}: {', '.join(begun)} was begun outside a transaction and did not come through",
+            hint="Finish it (`neonctl migrate up`) or mark it failed for good (`neonctl migrate repair`), then undo.",
+            details={"database": database, "problems": []},
+        )
     baseline = baseline_number(history)
     if to < baseline:
         raise MigrationHistoryError(
@@ -110,6 +121,14 @@ def newest_first(
     by_number = {file.number: file for file in files.versioned}
     live = [(row.installed_rank, number) for number, row in live_versions(history).items() if number > to]
     return [by_number[number] for _, number in sorted(live, reverse=True)]
+
+
+def begun_undos(evidence: Sequence[Evidence]) -> dict[str, int]:
+    """The names of migrations whose undo was begun outside a transaction and is not recorded as done."""
+    last = {each.version: each for each in evidence if each.kind in ("apply", "undo") and each.version}
+    return {
+        str(each.details["script"]): 0 for each in last.values() if each.kind == "undo" and each.details.get("begun")
+    }
 
 
 def _work(run: Run, todo: Sequence[MigrationFile]) -> bool:
