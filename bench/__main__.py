@@ -9,10 +9,16 @@ import platform
 import sys
 from datetime import UTC, datetime
 
-from bench import apply, branch, noop, startup
+from bench import apply, branch, migrate_noop, noop, startup
 from bench.measure import Figure, say
 
-BENCHMARKS = {"startup": startup.run, "noop": noop.run, "apply": apply.run, "branch": branch.run}
+BENCHMARKS = {
+    "startup": startup.run,
+    "noop": noop.run,
+    "migrate_noop": migrate_noop.run,
+    "apply": apply.run,
+    "branch": branch.run,
+}
 
 
 def main() -> int:
