@@ -20,7 +20,7 @@ from neonctl.migrations.history import live_versions, read_history
 from neonctl.migrations.plpgsql import check_functions
 from neonctl.migrations.progress import Progress
 from neonctl.migrations.proof import FixtureFile, Proof, require_insertable
-from neonctl.migrations.scripts import require_runnable, require_runnable_scripts
+from neonctl.migrations.scripts import require_runnable
 from neonctl.migrations.session import RunSettings, connection_lost, prepare_session
 from neonctl.migrations.stage import Stage
 from neonctl.migrations.staircase import Staircase
@@ -50,8 +50,7 @@ def prove(
     live = live_versions(history)
     floor = max((number for number, row in live.items() if row.type == "BASELINE"), default=0)
     within = [file for file in files.versioned if file.number > floor]
-    require_runnable(within)
-    require_runnable_scripts((file.path, file.sql) for file in files.repeatable)
+    require_runnable((*within, *files.repeatable))
     require_insertable(fixtures, {file.number for file in files.versioned})
     findings = Findings(database, progress)
     try:

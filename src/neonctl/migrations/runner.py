@@ -14,7 +14,7 @@ from neonctl.migrations.files import AnyFile, MigrationFile, MigrationFolder
 from neonctl.migrations.history import AppliedMigration, NewRow, read_history
 from neonctl.migrations.progress import Progress
 from neonctl.migrations.run import MigrationResult, Piece, Run, early_end, make_records, never, under_lock
-from neonctl.migrations.scripts import require_runnable_scripts
+from neonctl.migrations.scripts import require_runnable
 from neonctl.migrations.session import RunSettings
 from neonctl.migrations.standing import require_standing
 
@@ -62,9 +62,10 @@ def migrate(
         _require_runnable(pending)
         with under_lock(conn, database=database, settings=settings, progress=progress) as session:
             history = read_history(conn)
-            pending = pending_in(history)  # another runner may have been faster
+            judged, pending = pending, pending_in(history)  # another runner may have been faster
             if pending:
-                _require_runnable(pending)
+                if pending.files != judged.files:
+                    _require_runnable(pending)
                 make_records(conn, database, made=bool(history))
                 run = Run(
                     conn,
@@ -92,10 +93,7 @@ def migrate(
 
 
 def _require_runnable(pending: Pending) -> None:
-    versioned = (
-        text for file in pending.versioned for text in ((file.path, file.sql), (file.undo.path, file.undo.sql))
-    )
-    require_runnable_scripts((*versioned, *((file.path, file.sql) for file in pending.repeatable)))
+    require_runnable(pending.files)
     require_standing(pending.versioned)
 
 
