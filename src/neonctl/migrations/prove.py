@@ -21,7 +21,7 @@ from neonctl.migrations.plpgsql import check_functions
 from neonctl.migrations.progress import Progress
 from neonctl.migrations.proof import FixtureFile, Proof, require_insertable
 from neonctl.migrations.scripts import require_runnable
-from neonctl.migrations.session import RunSettings, connection_lost, prepare_session
+from neonctl.migrations.session import RunSettings, connection_lost, prepare_session, require_direct
 from neonctl.migrations.stage import Stage
 from neonctl.migrations.staircase import Staircase
 
@@ -40,17 +40,18 @@ def prove(
     ``conn`` is a direct connection in autocommit as the migrate role, to a copy that nobody else uses and nobody
     needs afterwards; the record of migrations in it is read, never written. A file that fails is a problem of the
     proof, not an error. Raises ``MigrationHistoryError``, ``MigrationScriptError`` or ``FixtureFilesError`` before
-    anything ran, and ``ServiceError`` when the connection breaks.
+    anything ran, and ``ServiceError`` for a pooled connection or one that breaks.
     """
     if not conn.autocommit:
         raise ValueError("a proof needs a connection in autocommit: each file is its own transaction")
     started = time.monotonic()
+    require_direct(conn, database)
     history = read_history(conn)
     pending = compare(files, history, database=database, out_of_order=settings.out_of_order).versioned
     live = live_versions(history)
     floor = max((number for number, row in live.items() if row.type == "BASELINE"), default=0)
     within = [file for file in files.versioned if file.number > floor]
-    require_runnable((*within, *files.repeatable))
+    require_runnable([*within, *files.repeatable])
     require_insertable(fixtures, {file.number for file in files.versioned})
     findings = Findings(database, progress)
     try:
