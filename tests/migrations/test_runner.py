@@ -221,7 +221,7 @@ def test_a_hidden_commit_is_refused_before_the_first_file_runs(conn: Connection,
 def test_what_slips_past_the_parser_is_still_noticed(
     conn: Connection, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "require_runnable_scripts", lambda _: None)
+    monkeypatch.setattr(runner, "require_runnable", lambda _: None)
     with pytest.raises(NeonctlError) as caught:
         run(conn, write("CREATE TABLE a (); COMMIT;", "CREATE TABLE b ();"))
     assert caught.value.code == "MIGRATION_TRANSACTION_ENDED"
