@@ -108,7 +108,10 @@ def test_the_last_file_of_a_run_takes_the_listing_along(conn: Connection, write:
 @pytest.mark.parametrize(
     ("script", "says"),
     [
-        (f"{MARK}SELECT 1; CREATE INDEX CONCURRENTLY i ON a (n);", "a file outside a transaction|so the file needs no mark"),
+        (
+            f"{MARK}SELECT 1; CREATE INDEX CONCURRENTLY i ON a (n);",
+            "a file outside a transaction|so the file needs no mark",
+        ),
         (f"{MARK}-- nothing", "has no statement"),
         (f"{MARK}CREATE INDEX CONCURRENTLY ON a (n);", "needs a name"),
     ],

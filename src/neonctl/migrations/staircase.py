@@ -12,7 +12,7 @@ from neonctl.migrations.files import MigrationFile, RepeatableFile
 from neonctl.migrations.findings import Findings
 from neonctl.migrations.proof import FixtureFile
 from neonctl.migrations.rows import RowBook, TableRows, filled_tables
-from neonctl.migrations.stage import Step, Stage, StepFailedError, View
+from neonctl.migrations.stage import Stage, Step, StepFailedError, View
 from neonctl.postgres.queryfile import query
 
 _MADE_BY_FILES = frozenset(
