@@ -183,22 +183,13 @@ def _plan(
     adopt: bool,
 ) -> tuple[Plan, Observed]:
     from neonctl.provision.observe import observe
-    from neonctl.provision.parallel import meanwhile
 
     project = configuration.desired.platform.project
     where = "the embedded platform" if session.settings.local else session.settings.api_host
     session.say(
         f"Reading project {project.name} ({', '.join(chosen or configuration.desired.environments)}) on {where}"
     )
-    with meanwhile(_import_judging):
-        observed = observe(configuration.desired, services, selection=chosen)
-    from neonctl.plan.diff import diff
+    observed = observe(configuration.desired, services, selection=chosen)
+    from neonctl.plan.diff import diff  # imported meanwhile
 
     return diff(configuration.desired, observed, selection=chosen, adopt=adopt), observed
-
-
-def _import_judging() -> None:
-    from neonctl.cli import plan_text
-    from neonctl.plan import diff
-
-    _ = plan_text, diff

@@ -36,11 +36,10 @@ def observe(desired: Desired, services: Services, *, selection: Sequence[str] | 
     _ = services.neon  # a missing key is said before anybody else is asked anything
     names = with_sources(desired, selection)
     chosen = tuple(desired.environments) if selection is None else tuple(selection)
-    with meanwhile(_import_driver):
-        neon_side, aws_side = pair(
-            lambda: _observe_neon(desired, services, names),
-            lambda: _observe_aws(desired, services, chosen),  # a job for dev has no business in prod's account
-        )
+    neon_side, aws_side = pair(
+        lambda: _observe_neon(desired, services, names),
+        lambda: _observe_aws(desired, services, chosen),  # a job for dev has no business in prod's account
+    )
     project, branches, environments = neon_side
     merged = {
         name: replace(
@@ -52,12 +51,6 @@ def observe(desired: Desired, services: Services, *, selection: Sequence[str] | 
         for name, found in ((name, aws_side.get(name, EnvironmentSnapshot())) for name in names)
     }
     return Observed(project=project, branches=branches, environments=merged)
-
-
-def _import_driver() -> None:
-    from neonctl.postgres import connect, inspect
-
-    _ = connect, inspect
 
 
 def with_sources(desired: Desired, selection: Sequence[str] | None) -> tuple[str, ...]:
@@ -98,18 +91,27 @@ def _observe_neon(desired: Desired, services: Services, names: Sequence[str]) ->
     project = find_project(desired, services)
     if project is None:
         return None, (), {name: EnvironmentSnapshot() for name in names}
-    branches, endpoints = _settled(services, project.id)
-    environments = by_key(
-        lambda name: observe_environment(
-            desired,
-            services,
-            project,
-            branch_named(desired.environments[name].branch.name, branches),
-            endpoints,
-        ),
-        names,
-    )
+    with meanwhile(_import_the_rest):
+        branches, endpoints = _settled(services, project.id)
+        environments = by_key(
+            lambda name: observe_environment(
+                desired,
+                services,
+                project,
+                branch_named(desired.environments[name].branch.name, branches),
+                endpoints,
+            ),
+            names,
+        )
     return project, branches, environments
+
+
+def _import_the_rest() -> None:
+    """The driver, and what judges. Not earlier: the import of AWS's client, for the other side, goes first."""
+    from neonctl.plan import diff
+    from neonctl.postgres import connect, inspect
+
+    _ = connect, inspect, diff
 
 
 def _settled(services: Services, project_id: str) -> tuple[tuple[BranchSnapshot, ...], tuple[EndpointSnapshot, ...]]:
