@@ -94,7 +94,8 @@ def test_repeatable_files_run_last_by_description_and_again_when_they_changed(co
 def test_the_evidence_of_a_repeatable_file(conn: Connection, folder: Folder) -> None:
     files = folder(1, a="SELECT 1;")
     run(conn, files)
-    entry = read_evidence(conn)[-1]
+    entry, listing = read_evidence(conn)[-2:]
+    assert listing.kind == "catalogue"
     assert (entry.kind, entry.version, entry.script, entry.up_sha256, entry.down_sha256) == (
         "repeatable",
         None,

@@ -15,7 +15,7 @@ from neonctl.errors import NeonctlError, RetryableError
 from neonctl.migrations import alone
 from neonctl.migrations import run as migration_run
 from neonctl.migrations.check import MigrationHistoryError
-from neonctl.migrations.evidence import broken_chain, last_listing, read_evidence
+from neonctl.migrations.evidence import broken_chain, read_evidence
 from neonctl.migrations.files import MigrationFile, MigrationFolder
 from neonctl.migrations.history import read_history
 from neonctl.migrations.run import MigrationResult
@@ -25,7 +25,7 @@ from neonctl.migrations.session import RunSettings
 from neonctl.migrations.undo import undo
 from postgres_server import PostgresServer
 
-from .conftest import SETTINGS, WHO
+from .conftest import SETTINGS, WHO, listed
 
 Connection = psycopg.Connection[tuple[object, ...]]
 Write = Callable[..., tuple[MigrationFile, ...]]
@@ -50,7 +50,6 @@ def up(conn: Connection, files: Sequence[MigrationFile], settings: RunSettings =
         progress=lambda _: None,
         settings=settings,
         provenance=WHO,
-        catalogue=INDEXES,
     )
 
 
@@ -64,7 +63,6 @@ def down(conn: Connection, files: Sequence[MigrationFile], to: int) -> Migration
         progress=lambda _: None,
         settings=SETTINGS,
         provenance=WHO,
-        catalogue=INDEXES,
     )
 
 
@@ -88,7 +86,7 @@ def test_up_down_up_and_everything_recorded_once(conn: Connection, write: Write)
     assert up(conn, files).applied == ()
     assert down(conn, files, 1).undone == ("003", "002")
     assert indexes(conn) == []
-    assert last_listing(conn) == ("",)
+    assert listed(conn) == ["a"]
     assert up(conn, files).applied == ("002", "003")
     assert record(conn)[3:] == [
         ("003", "DELETE", True),
@@ -104,7 +102,7 @@ def test_up_down_up_and_everything_recorded_once(conn: Connection, write: Write)
 
 def test_the_last_file_of_a_run_takes_the_listing_along(conn: Connection, write: Write) -> None:
     up(conn, write(TABLE, INDEX))
-    assert last_listing(conn) == ("i",)
+    assert listed(conn) == ["a", "i"]
 
 
 @pytest.mark.parametrize(

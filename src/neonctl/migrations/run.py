@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from neonctl.errors import NeonctlError
-from neonctl.migrations.evidence import NewEntry, Provenance, entry_statement, make_table
+from neonctl.migrations.evidence import NewEntry, Provenance, entry_statement, listing_statements, make_table
 from neonctl.migrations.failure import TRANSIENT, Place, failed
 from neonctl.migrations.history import CREATE_TABLE, MARK, NewRow, row_statement
 from neonctl.migrations.progress import MigrationEvent, Progress
@@ -31,7 +31,6 @@ from neonctl.migrations.session import (
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import LiteralString
 
     from neonctl.migrations.files import AnyFile
 
@@ -97,7 +96,6 @@ class Run:
     rank: int
     pieces: Mapping[str, Piece]
     last: str
-    catalogue: LiteralString | None = None
     direction: Literal["up", "down"] = "up"
     stop: Callable[[], bool] = never
     done: list[str] = field(default_factory=list[str])  # names of files, in the order they were done
@@ -145,12 +143,6 @@ class Run:
         frame = self.frame(piece, last=last)
         run_script(self.conn, frame.before, piece.sql, (*frame.record, *frame.end))
 
-    def listing_entry(self) -> sql.Composed | None:
-        """The statement that records the catalogue as it is now; None when nobody said how to read it."""
-        if self.catalogue is None:
-            return None
-        return entry_statement(NewEntry("catalogue", self.provenance), listing_query=self.catalogue)
-
     def frame(self, piece: Piece, *, last: bool, rank: int | None = None) -> Frame:
         """What goes before and after the file's text, so that all of it is one query and one transaction."""
         # The lock is the session's: another session than the one that took it (a pooler gave us) must do nothing.
@@ -160,15 +152,12 @@ class Run:
         ).format(sql.Literal(MARK), sql.Literal(piece.row.script), sql.Literal(self.session.backend_pid))
         row = replace(piece.row, rank=rank or self.rank + 1)
         entry = replace(piece.entry, details={**piece.entry.details, "installed_rank": row.rank})
-        end: list[sql.Composable] = [entry_statement(entry)]
-        listing = self.listing_entry() if last else None
-        if listing is not None:
-            end.append(listing)
+        listing = listing_statements(self.provenance) if last else ()
         own_names = sql.SQL("SET LOCAL search_path = pg_catalog")  # the file may have set another
         return Frame(
             before=(*self.session.settings, sql.SQL("BEGIN"), *piece.guards, mark),
             record=(own_names, row_statement(row)),
-            end=(*end, sql.SQL("COMMIT")),
+            end=(entry_statement(entry), *listing, sql.SQL("COMMIT")),
         )
 
 
@@ -231,11 +220,10 @@ def make_records(conn: psycopg.Connection[Any], database: str, *, made: bool) ->
 
 def _record_listing(run: Run) -> None:
     """After a run that ended early: what is there now. Never hides why it ended."""
-    statement = run.listing_entry()
-    if not run.done or statement is None or run.conn.closed or run.conn.broken:
+    if not run.done or run.conn.closed or run.conn.broken:
         return
     with contextlib.suppress(psycopg.Error):
-        run.conn.execute(sql.SQL("SET search_path = pg_catalog; {}").format(statement))
+        run.conn.execute(sql.SQL("; ").join(listing_statements(run.provenance)))  # one query is one transaction
 
 
 def _failure(go: Callable[[], None]) -> ScriptFailedError | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 
@@ -17,9 +17,6 @@ from neonctl.migrations.run import MigrationResult, Piece, Run, early_end, make_
 from neonctl.migrations.scripts import require_runnable
 from neonctl.migrations.session import RunSettings
 from neonctl.migrations.standing import require_standing
-
-if TYPE_CHECKING:
-    from typing import LiteralString
 
 __all__ = ["MigrationResult", "RunSettings", "migrate"]
 
@@ -34,14 +31,13 @@ def migrate(
     provenance: Provenance,
     target: int | None = None,
     stop: Callable[[], bool] = never,
-    catalogue: LiteralString | None = None,
 ) -> MigrationResult:
     """Bring one database up to the newest of ``files``, or to version ``target`` (``product.md`` 5).
 
     ``conn`` is a direct connection as the migrate role, in autocommit, used by nobody else meanwhile; its session
     settings are changed. ``stop`` is asked before each file: True ends the run there, without an error.
-    ``catalogue`` is a SELECT of the catalogue's lines, recorded after the last file. Repeatable files wait while a
-    target leaves versioned ones pending.
+    Repeatable files wait while a target leaves versioned ones pending. After the last file the catalogue's listing is
+    recorded as evidence.
 
     Raises ``MigrationHistoryError`` or ``MigrationScriptError`` before anything ran; ``NeonctlError``
     ``MIGRATION_FAILED`` with ``file:line`` for the file that failed, which leaves nothing behind (the files before it
@@ -76,7 +72,6 @@ def migrate(
                     rank=max((row.installed_rank for row in history), default=0),
                     pieces={file.script: _piece(file, provenance) for file in pending.files},
                     last=pending.files[-1].script,
-                    catalogue=catalogue,
                     stop=stop,
                     done=done,
                     begun=dict(pending.begun),

@@ -6,7 +6,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 
@@ -22,9 +22,6 @@ from neonctl.migrations.session import RunSettings
 from neonctl.migrations.stakes import Loss, append_only_tables, guard, rows_at_stake
 from neonctl.migrations.standing import require_standing
 
-if TYPE_CHECKING:
-    from typing import LiteralString
-
 
 def undo(
     conn: psycopg.Connection[Any],
@@ -37,11 +34,10 @@ def undo(
     provenance: Provenance,
     allow_append_only: bool = False,
     stop: Callable[[], bool] = never,
-    catalogue: LiteralString | None = None,
 ) -> MigrationResult:
     """Bring one database back to version ``to`` (0: before the first), the migration applied last first.
 
-    ``conn``, ``stop`` and ``catalogue`` as for ``migrate``. What will be lost is ``rows_at_stake()``'s to say
+    ``conn`` and ``stop`` as for ``migrate``. What will be lost is ``rows_at_stake()``'s to say
     beforehand. Repeatable migrations stay as they are.
 
     Raises before anything ran: ``MigrationHistoryError`` when record and files disagree, ``UNDO_EDITED`` when an undo
@@ -82,7 +78,6 @@ def undo(
                 },
                 begun=begun_undos(evidence),
                 last=todo[-1].script,
-                catalogue=catalogue,
                 direction="down",
                 stop=stop,
                 done=done,
