@@ -31,7 +31,13 @@ def send_alone(run: Run, script: str, piece: Piece, *, last: bool) -> None:
         todo = again(run.conn, it)
     else:
         if name := already_there(run.conn, it):
-            raise _failed(run, piece, f"there is an index {name} already", "Rename one of them. Nothing was run.")
+            raise _failed(
+                run,
+                piece,
+                f"there is an index {name} already",
+                "Nothing was run. If an earlier try left it,"
+                " not valid, drop it (DROP INDEX CONCURRENTLY); else rename one of them.",
+            )
         run.begun[script] = _begin(run, script, piece)
         todo = Again()
     started = time.monotonic()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from neonctl.errors import NeonctlError
 from neonctl.migrations.files import AnyFile, MigrationFile, MigrationFolder, RepeatableFile
-from neonctl.migrations.history import BASELINES, AppliedMigration, abbreviated, live_versions, version_number
+from neonctl.migrations.history import BASELINES, AppliedMigration, abbreviated, foreign_versions, live_versions
 
 
 class MigrationHistoryError(NeonctlError):
@@ -106,9 +106,8 @@ def baseline_number(applied: Sequence[AppliedMigration]) -> int:
 
 
 def _foreign(applied: Sequence[AppliedMigration]) -> Iterator[dict[str, object]]:
-    for row in applied:
-        if row.version is not None and version_number(row.version) is None:
-            yield _problem(row.version, row.script, f"Detected applied migration not resolved locally: {row.version}.")
+    for row in foreign_versions(applied):
+        yield _problem(row.version, row.script, f"Detected applied migration not resolved locally: {row.version}.")
 
 
 def _failed_repeatables(applied: Sequence[AppliedMigration]) -> Iterator[dict[str, object]]:

@@ -64,7 +64,7 @@ MARK: LiteralString = "neonctl.migration"
 
 BASELINES = ("BASELINE", "SQL_BASELINE")  # "from here on": by command, or by a B file of the paid edition
 _DESCRIPTION = 200  # characters that the column holds
-_DELETED = ("DELETE", "UNDO_SQL")
+DELETED = ("DELETE", "UNDO_SQL")  # what takes the row before it of the same version back
 
 
 @dataclass(frozen=True)
@@ -159,11 +159,17 @@ def live_versions(applied: Sequence[AppliedMigration]) -> dict[int, AppliedMigra
         number = version_number(row.version)
         if number is None:
             continue
-        if row.type in _DELETED:
+        if row.type in DELETED:
             live.pop(number, None)
         else:
             live[number] = row
     return live
+
+
+def foreign_versions(applied: Sequence[AppliedMigration]) -> tuple[AppliedMigration, ...]:
+    """Rows in force of versions that no file here can have: 2.1, for example, which Flyway knows."""
+    last = {row.version: row for row in applied if row.version is not None and version_number(row.version) is None}
+    return tuple(row for row in last.values() if row.type not in DELETED)
 
 
 def version_number(version: str | None) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -145,20 +145,31 @@ class Run:
 
     def frame(self, piece: Piece, *, last: bool, rank: int | None = None) -> Frame:
         """What goes before and after the file's text, so that all of it is one query and one transaction."""
-        # The lock is the session's: another session than the one that took it (a pooler gave us) must do nothing.
-        mark = sql.SQL(
-            "SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.set_config({}, {}, true),"
-            " 1 / (pg_catalog.pg_backend_pid() = {})::int"
-        ).format(sql.Literal(MARK), sql.Literal(piece.row.script), sql.Literal(self.session.backend_pid))
         row = replace(piece.row, rank=rank or self.rank + 1)
         entry = replace(piece.entry, details={**piece.entry.details, "installed_rank": row.rank})
         listing = listing_statements(self.provenance) if last else ()
         own_names = sql.SQL("SET LOCAL search_path = pg_catalog")  # the file may have set another
         return Frame(
-            before=(*self.session.settings, sql.SQL("BEGIN"), *piece.guards, mark),
+            before=opening(self.session, row.script, piece.guards),
             record=(own_names, row_statement(row)),
-            end=(entry_statement(entry), *listing, sql.SQL("COMMIT")),
+            end=(entry_statement(entry), *listing, *closing()),
         )
+
+
+def opening(session: Session, script: str, guards: Sequence[sql.Composable] = ()) -> tuple[sql.Composable, ...]:
+    """What begins a transaction of ours. The lock is the session's: another session than the one that took it, which
+    a pooler may give us, must do nothing. The last statement answers the transaction's id.
+    """
+    mark = sql.SQL(
+        "SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.set_config({}, {}, true),"
+        " 1 / (pg_catalog.pg_backend_pid() = {})::int"
+    ).format(sql.Literal(MARK), sql.Literal(script), sql.Literal(session.backend_pid))
+    return (*session.settings, sql.SQL("BEGIN"), *guards, mark)
+
+
+def closing() -> tuple[sql.Composable, ...]:
+    """What ends it."""
+    return (sql.SQL("COMMIT"),)
 
 
 @dataclass

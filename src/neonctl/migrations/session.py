@@ -170,6 +170,25 @@ def run_script(
         )
 
 
+def run_own(conn: psycopg.Connection[Any], statements: Sequence[sql.Composable], database: str) -> None:
+    """Send statements of ours, with BEGIN and COMMIT among them, as one query. Raises ``ServiceError``."""
+    failure: psycopg.Error | None = None
+    try:
+        run_script(conn, statements, "", ())
+    except ScriptFailedError as error:
+        failure = error.cause
+    if failure is None:
+        return
+    if not conn.closed and not conn.broken:
+        conn.execute("ROLLBACK")
+    raise ServiceError(
+        "MIGRATION_RECORD_UNWRITABLE",
+        f"{database}: the record of migrations was not changed: {failure.diag.message_primary}",
+        hint="Nothing was changed. It is written as the migrate role, which owns it, over the direct host.",
+        details={"database": database, "sqlstate": failure.sqlstate},
+    )
+
+
 def script_offset(error: psycopg.Error, before: Sequence[sql.Composable], conn: psycopg.Connection[Any]) -> int | None:
     """Where in the script, as an offset, the server saw the error; None if it did not say."""
     position = error.diag.statement_position

@@ -152,7 +152,7 @@ def _require_unedited(
     recorded = {
         (version_number(each.version), each.details.get("installed_rank")): each.down_sha256
         for each in evidence
-        if each.kind == "apply"
+        if each.kind == "apply" or (each.kind == "repair" and each.down_sha256)
     }
     problems: list[dict[str, object]] = []
     for file in todo:
