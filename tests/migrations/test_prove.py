@@ -368,7 +368,7 @@ WITH_OWN_ROWS: dict[str, tuple[Pair, str, str]] = {
             ),
         ),
         "INSERT INTO bank.kinds VALUES (1); INSERT INTO bank.customers (id, kind) VALUES (500, 1)",
-        "bank.customers: loses 1 of the 3 rows of V002.sql",
+        "bank.customers: loses 1 of the 3 rows there with V002.sql",
     ),
 }
 

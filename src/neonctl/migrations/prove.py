@@ -54,6 +54,7 @@ def prove(
     require_runnable([*within, *files.repeatable])
     require_insertable(fixtures, {file.number for file in files.versioned})
     findings = Findings(database, progress)
+    stage: Stage | None = None
     try:
         stage = Stage(conn, prepare_session(conn, settings))
         climb = Staircase(conn, stage, findings, {each.number: each for each in fixtures}, floor)
@@ -67,8 +68,8 @@ def prove(
     except psycopg.OperationalError as error:
         raise connection_lost(conn, error) from None
     finally:
-        if not conn.closed:
-            conn.execute("RESET ALL")
+        if stage is not None and not conn.closed:
+            stage.close()
     return Proof(
         database=database,
         baseline=floor,

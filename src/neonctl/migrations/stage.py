@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
 
 _LISTING = sql.SQL("SELECT string_agg(line, E'\\n') FROM ({}) AS listing").format(sql.SQL(CATALOGUE_QUERY))
+# Planned once: a proof asks hundreds of times, and planning takes longer than answering.
+_PREPARE = (
+    sql.SQL("PREPARE neonctl_tables AS {}").format(sql.SQL(TABLES_QUERY)),
+    sql.SQL("PREPARE neonctl_listing AS {}").format(_LISTING),
+)
+_ASK_TABLES, _ASK_LISTING = sql.SQL("EXECUTE neonctl_tables"), sql.SQL("EXECUTE neonctl_listing")
+_NO_LISTING = sql.SQL("SELECT NULL")
 _ELAPSED = sql.SQL(query("rows", "elapsed", "migrations"))
 _CHECK_NOW = sql.SQL("SET CONSTRAINTS ALL IMMEDIATE")  # what is deferred would fail after the look
 _NO_COUNTS = sql.SQL("SELECT '[]'::jsonb")
@@ -42,7 +49,7 @@ class Step:
 class View:
     """What the database looked like right after a script."""
 
-    listing: str
+    listing: str  # "" if nobody asked for it
     tables: tuple[str, ...]  # what ``TABLES_QUERY`` answered
     counts: tuple[int, ...]  # what the caller's own statement answered
     duration_ms: int  # of the script
@@ -68,16 +75,25 @@ class Stage:
     def __init__(self, conn: psycopg.Connection[Any], session: Sequence[sql.Composable]) -> None:
         self._conn = conn
         self._session = self._text(*session)
+        self._look = self._text(_ELAPSED, sql.SQL(PIN_SETTINGS), _ASK_TABLES)
+        self._send(("BEGIN", *self._text(sql.SQL(PIN_SETTINGS), *_PREPARE), "COMMIT"))
+
+    def close(self) -> None:
+        """Put the session back as far as that goes."""
+        self._send(("RESET ALL", "DEALLOCATE neonctl_tables", "DEALLOCATE neonctl_listing"))
 
     def look(self) -> View:
         """The database as it is."""
-        parts = (*self._session, "BEGIN", *self._look(_NO_COUNTS), "COMMIT")
+        parts = (*self._session, "BEGIN", *self._look, *self._text(_NO_COUNTS, _ASK_LISTING), "COMMIT")
         return _view(self._send(parts)[-6:-1], sure=False)
 
-    def run(self, script: Step) -> View:
-        """Run it in its own transaction, or bare if it asks for that. Raises ``StepFailedError``: nothing is kept."""
+    def run(self, script: Step, *, listing: bool = True) -> View:
+        """Run it in its own transaction, or bare if it asks for that. Raises ``StepFailedError``: nothing is kept.
+
+        Without ``listing`` the view has none, which saves the time to make it.
+        """
         if script.transactional:
-            (view,) = self._play((script,), _NO_COUNTS, "COMMIT")
+            (view,) = self._play((script,), _NO_COUNTS, _ASK_LISTING if listing else _NO_LISTING, "COMMIT")
             return view
         self._send(self._session)
         started = time.monotonic()
@@ -91,10 +107,12 @@ class Stage:
 
         Raises ``StepFailedError``.
         """
-        return self._play(scripts, counts, "ROLLBACK")
+        return self._play(scripts, counts, _ASK_LISTING, "ROLLBACK")
 
-    def _play(self, scripts: Sequence[Step], counts: sql.Composable, end: str) -> tuple[View, ...]:
-        look = self._look(counts)
+    def _play(
+        self, scripts: Sequence[Step], counts: sql.Composable, listing: sql.Composable, end: str
+    ) -> tuple[View, ...]:
+        look = (*self._look, *self._text(counts, listing))
         parts: list[str | Step] = [*self._session, "BEGIN"]
         for script in scripts:
             parts += [*(self._session if script is not scripts[0] else ()), script, *self._text(_CHECK_NOW), *look]
@@ -104,11 +122,9 @@ class Stage:
         stop = len(results) - 1
         for script in reversed(scripts):
             views.append(_view(results[stop - len(look) : stop], sure=True))
-            stop -= len(look) + 1 + _statements(script) + len(self._session)
+            if script is not scripts[0]:
+                stop -= len(look) + 1 + _statements(script) + len(self._session)
         return tuple(reversed(views))
-
-    def _look(self, counts: sql.Composable) -> tuple[str, ...]:
-        return self._text(_ELAPSED, sql.SQL(PIN_SETTINGS), sql.SQL(TABLES_QUERY), counts, _LISTING)
 
     def _text(self, *statements: sql.Composable) -> tuple[str, ...]:
         return tuple(statement.as_string(self._conn) for statement in statements)
@@ -121,9 +137,10 @@ class Stage:
             conn.pgconn.send_query(";\n".join(texts).encode("utf-8"))
             results = conn.wait(generators.execute(conn.pgconn))
         if results[-1].status == ExecStatus.FATAL_ERROR:
-            if conn.info.transaction_status != TransactionStatus.IDLE:
-                conn.execute("ROLLBACK")
-            raise _failed(parts, texts, results)
+            failure = _failed(parts, texts, results)
+            if conn.pgconn.transaction_status != TransactionStatus.IDLE:
+                self._send(("ROLLBACK",))  # not by execute(): psycopg would then forget all prepared statements
+            raise failure
         return results
 
 

@@ -9,7 +9,11 @@ SELECT set_config('search_path', 'pg_catalog', true),
        set_config('IntervalStyle', 'iso_8601', true),
        set_config('extra_float_digits', '1', true),
        set_config('bytea_output', 'hex', true),
-       set_config('jit', 'off', true)
+       set_config('jit', 'off', true),  -- from here on only how fast it is planned: no query has many ways to go
+       set_config('join_collapse_limit', '1', true),
+       set_config('enable_mergejoin', 'off', true),
+       set_config('enable_memoize', 'off', true),
+       set_config('max_parallel_workers_per_gather', '0', true)
 
 -- catalogue --
 -- One row per property: ``KIND name: PROPERTY = value``. Line feeds and backslashes inside are written \n and \\.
@@ -515,7 +519,7 @@ property (object, property, value) AS (
     UNION ALL
     -- Texts with another search_path would be written differently: no such listing may pass for a comparable one.
     SELECT 'catalogue', 'taken with search_path', pg_catalog.current_setting('search_path')
-    WHERE pg_catalog.current_setting('search_path') <> 'pg_catalog'
+    WHERE pg_catalog.current_setting('search_path') NOT IN ('pg_catalog', 'pg_catalog, pg_temp')
 )
 SELECT pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(
            p.object || ': ' || p.property || ' = ' || p.value, E'\\', E'\\\\'), E'\n', E'\\n'), E'\r', E'\\r')
