@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -23,14 +24,18 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg.pq.abc import PGresult
 
-_LISTING = sql.SQL("SELECT string_agg(line, E'\\n') FROM ({}) AS listing").format(sql.SQL(CATALOGUE_QUERY))
+#: The listing, or NULL when it is the one that the caller has already: it is long, and mostly it is.
+_LISTING = sql.SQL(
+    "SELECT CASE WHEN encode(sha256(convert_to(text, 'UTF8')), 'hex') <> $1 THEN text END"
+    " FROM (SELECT coalesce(string_agg(line, E'\\n'), '') FROM ({}) AS listing) AS whole (text)"
+).format(sql.SQL(CATALOGUE_QUERY))
 # Planned once: a proof asks hundreds of times, and planning takes longer than answering.
 _PREPARE = (
     sql.SQL("PREPARE neonctl_tables AS {}").format(sql.SQL(TABLES_QUERY)),
-    sql.SQL("PREPARE neonctl_listing AS {}").format(_LISTING),
+    sql.SQL("PREPARE neonctl_listing (text) AS {}").format(_LISTING),
 )
-_ASK_TABLES, _ASK_LISTING = sql.SQL("EXECUTE neonctl_tables"), sql.SQL("EXECUTE neonctl_listing")
-_NO_LISTING = sql.SQL("SELECT NULL")
+_ASK_TABLES = sql.SQL("EXECUTE neonctl_tables")
+_NO_LISTING = sql.SQL("SELECT ''")
 _ELAPSED = sql.SQL(query("rows", "elapsed", "migrations"))
 _CHECK_NOW = sql.SQL("SET CONSTRAINTS ALL IMMEDIATE")  # what is deferred would fail after the look
 _NO_COUNTS = sql.SQL("SELECT '[]'::jsonb")
@@ -84,16 +89,17 @@ class Stage:
 
     def look(self) -> View:
         """The database as it is."""
-        parts = (*self._session, "BEGIN", *self._look, *self._text(_NO_COUNTS, _ASK_LISTING), "COMMIT")
-        return _view(self._send(parts)[-6:-1], sure=False)
+        parts = (*self._session, "BEGIN", *self._look, *self._text(_NO_COUNTS, _ask_listing("")), "COMMIT")
+        return _view(self._send(parts)[-6:-1], "", sure=False)
 
-    def run(self, script: Step, *, listing: bool = True) -> View:
+    def run(self, script: Step, *, listing: bool = True, expected: str = "") -> View:
         """Run it in its own transaction, or bare if it asks for that. Raises ``StepFailedError``: nothing is kept.
 
-        Without ``listing`` the view has none, which saves the time to make it.
+        Without ``listing`` the view has none, which saves the time to make it; a listing that is as ``expected``
+        saves the time to transfer it.
         """
         if script.transactional:
-            (view,) = self._play((script,), _NO_COUNTS, _ASK_LISTING if listing else _NO_LISTING, "COMMIT")
+            (view,) = self._play((script,), (expected,) if listing else (None,), _NO_COUNTS, "COMMIT")
             return view
         self._send(self._session)
         started = time.monotonic()
@@ -102,28 +108,32 @@ class Stage:
         seen = self.look()
         return View(seen.listing, seen.tables, (), duration_ms, sure=False)
 
-    def try_out(self, scripts: Sequence[Step], counts: sql.Composable) -> tuple[View, ...]:
+    def try_out(
+        self, scripts: Sequence[Step], expected: Sequence[str | None], counts: sql.Composable
+    ) -> tuple[View, ...]:
         """Run them in one transaction that is taken back; ``counts`` answers a JSON array of numbers after each.
 
-        Raises ``StepFailedError``.
+        ``expected`` has a listing for each, or None where none is wanted. Raises ``StepFailedError``.
         """
-        return self._play(scripts, counts, _ASK_LISTING, "ROLLBACK")
+        return self._play(scripts, expected, counts, "ROLLBACK")
 
     def _play(
-        self, scripts: Sequence[Step], counts: sql.Composable, listing: sql.Composable, end: str
+        self, scripts: Sequence[Step], expected: Sequence[str | None], counts: sql.Composable, end: str
     ) -> tuple[View, ...]:
-        look = (*self._look, *self._text(counts, listing))
         parts: list[str | Step] = [*self._session, "BEGIN"]
-        for script in scripts:
-            parts += [*(self._session if script is not scripts[0] else ()), script, *self._text(_CHECK_NOW), *look]
+        looks = len(self._look) + 2
+        for script, listing in zip(scripts, expected, strict=True):
+            ask = _NO_LISTING if listing is None else _ask_listing(listing)
+            parts += [*(self._session if script is not scripts[0] else ()), script, *self._text(_CHECK_NOW)]
+            parts += [*self._look, *self._text(counts, ask)]
         results = self._send((*parts, end))
         views: list[View] = []
         # Seen from the end: only there is it known how many results there are.
         stop = len(results) - 1
-        for script in reversed(scripts):
-            views.append(_view(results[stop - len(look) : stop], sure=True))
+        for script, listing in reversed(list(zip(scripts, expected, strict=True))):
+            views.append(_view(results[stop - looks : stop], listing or "", sure=True))
             if script is not scripts[0]:
-                stop -= len(look) + 1 + _statements(script) + len(self._session)
+                stop -= looks + 1 + _statements(script) + len(self._session)
         return tuple(reversed(views))
 
     def _text(self, *statements: sql.Composable) -> tuple[str, ...]:
@@ -144,10 +154,14 @@ class Stage:
         return results
 
 
-def _view(answers: Sequence[PGresult], *, sure: bool) -> View:
+def _ask_listing(expected: str) -> sql.Composed:
+    return sql.SQL("EXECUTE neonctl_listing ({})").format(sql.Literal(hashlib.sha256(expected.encode()).hexdigest()))
+
+
+def _view(answers: Sequence[PGresult], expected: str, *, sure: bool) -> View:
     elapsed, _, tables, counts, listing = answers
     return View(
-        listing=next(_column(listing), ""),
+        listing=next(_column(listing), expected),
         tables=tuple(_column(tables)),
         counts=tuple(json.loads(next(_column(counts)))),
         duration_ms=int(next(_column(elapsed))),

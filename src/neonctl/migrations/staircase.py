@@ -39,6 +39,7 @@ class Staircase:
         self._book = RowBook(conn)
         self._stack: list[MigrationFile] = []  # in force, oldest first
         self._tried_on_the_copy: set[str] = set()
+        self._made: dict[str, str] = {}  # what the listing was with the version in force: it may well be so again
         self._left: tuple[str, ...] = ()  # objects that were there although everything was undone
         self.view = self._seen(stage.look())
         self._copy = self.view
@@ -112,13 +113,15 @@ class Staircase:
         if not self._apply(file, "cannot be applied", listing=not tried):
             return False
         applied = self.view
-        if not self._undo(file):
+        if not self._undo(file, expected=before.listing):
             self._seen(self._stage.look())
             return True
         self._findings.same_catalogue(file, before, self.view, f"after {file.undo.script}")
         self._findings.same_rows(file, rows, self._book.read())
-        if not self._apply(file, f"cannot be applied again after {file.undo.script}"):
+        again = f"cannot be applied again after {file.undo.script}"
+        if not self._apply(file, again, expected=self._made.get(file.version, applied.listing)):
             return False
+        self._made[file.version] = self.view.listing
         if not tried:
             self._findings.same_catalogue(file, applied, self.view, f"after {file.script} was applied again")
         found.tried = True
@@ -175,7 +178,9 @@ class Staircase:
         above_rows = self._book.read()
         older = sorted(below_rows.keys() & above_rows.keys())
         counts = self._book.count_statement(older)
-        filled, undone, again = self._stage.try_out((rows, _down(file), _up(file)), counts)
+        filled, undone, again = self._stage.try_out(
+            (rows, _down(file), _up(file)), (None, below.listing, self.view.listing), counts
+        )
         found = self._findings.of(file)
         found.tables_with_rows = max(found.tables_with_rows, filled_tables(filled.tables))
         for table, had, has in zip(older, filled.counts, undone.counts, strict=True):
@@ -188,9 +193,9 @@ class Staircase:
         self._findings.same_catalogue(file, below, undone, f"after {file.undo.script}")
         self._findings.same_catalogue(file, self.view, again, f"after {file.script} was applied again")
 
-    def _apply(self, file: MigrationFile, otherwise: str, *, listing: bool = True) -> bool:
+    def _apply(self, file: MigrationFile, otherwise: str, *, listing: bool = True, expected: str = "") -> bool:
         try:
-            self._seen(self._stage.run(_up(file), listing=listing))
+            self._seen(self._stage.run(_up(file), listing=listing, expected=expected))
         except StepFailedError as error:
             self._findings.of(file).problem(f"{file.script} {otherwise}: {error}")
             return False
@@ -198,11 +203,11 @@ class Staircase:
         found.up_ms = self.view.duration_ms if found.up_ms is None else found.up_ms
         return True
 
-    def _undo(self, file: MigrationFile, *, listing: bool = True) -> bool:
+    def _undo(self, file: MigrationFile, *, listing: bool = True, expected: str = "") -> bool:
         found = self._findings.of(file)
         filled = self._book.filled
         try:
-            self._seen(self._stage.run(_down(file), listing=listing))
+            self._seen(self._stage.run(_down(file), listing=listing, expected=expected))
         except StepFailedError as error:
             found.problem(f"{file.undo.script} fails: {error}")
             return False

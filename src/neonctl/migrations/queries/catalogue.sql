@@ -10,6 +10,7 @@ SELECT set_config('search_path', 'pg_catalog', true),
        set_config('extra_float_digits', '1', true),
        set_config('bytea_output', 'hex', true),
        set_config('jit', 'off', true),  -- from here on only how fast it is planned: no query has many ways to go
+       set_config('plan_cache_mode', 'force_generic_plan', true),
        set_config('join_collapse_limit', '1', true),
        set_config('enable_mergejoin', 'off', true),
        set_config('enable_memoize', 'off', true),
