@@ -1,7 +1,7 @@
 """A proof of 100 small migrations and their undos: nothing applied yet, rows in the tables, everything included.
 
 Each fourth migration makes a table with its index, comment and synthetic rows; the others add a column, a checked
-function with a trigger, or seed rows, so that 700 objects stand at the end. The floor is the same scripts in the same
+function with a trigger, or seed rows, so that 550 objects stand at the end. The floor is the same scripts in the same
 order on the same connection (up, down and up, down to nothing, up, down and up), each as a bare transaction, with
 nobody looking at what they did.
 """

@@ -541,3 +541,12 @@ def test_the_record_of_migrations_is_not_touched(proving: Prove, conn: Connectio
     conn.execute(CUSTOMERS[0].encode())
     proving(CUSTOMERS, (ADD_COLUMN, "ALTER TABLE bank.customers DROP email"), applied=1)
     assert conn.execute("SELECT version FROM flyway_schema_history").fetchall() == [("001",)]
+
+
+def test_rows_that_cannot_be_read_are_told(proving: Prove, conn: Connection) -> None:
+    conn.execute("CREATE TABLE bank.bad (a int, b int GENERATED ALWAYS AS (1 / a) VIRTUAL)")
+    conn.execute("INSERT INTO bank.bad VALUES (0)")
+    with pytest.raises(ServiceError) as caught:
+        proving(CUSTOMERS)
+    assert caught.value.code == "MIGRATION_PROOF_STOPPED"
+    assert "division by zero" in caught.value.message
