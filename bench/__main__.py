@@ -9,7 +9,7 @@ import platform
 import sys
 from datetime import UTC, datetime
 
-from bench import apply, branch, migrate_noop, noop, startup
+from bench import apply, branch, migrate_noop, noop, prove, startup
 from bench.measure import Figure, say
 
 BENCHMARKS = {
@@ -18,6 +18,7 @@ BENCHMARKS = {
     "migrate_noop": migrate_noop.run,
     "apply": apply.run,
     "branch": branch.run,
+    "prove": prove.run,
 }
 
 

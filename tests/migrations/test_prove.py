@@ -6,6 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from neonctl.errors import ServiceError
 from neonctl.migrations.files import read_folder
 from neonctl.migrations.progress import MigrationEvent
 from neonctl.migrations.proof import FixtureFilesError, Proof, read_fixtures
@@ -368,7 +369,7 @@ WITH_OWN_ROWS: dict[str, tuple[Pair, str, str]] = {
             ),
         ),
         "INSERT INTO bank.kinds VALUES (1); INSERT INTO bank.customers (id, kind) VALUES (500, 1)",
-        "bank.customers: loses 1 of the 3 rows of V002.sql",
+        "bank.customers: loses 1 of the 3 rows there with V002.sql",
     ),
 }
 
@@ -522,3 +523,30 @@ def test_fixtures_hold_rows_of_versions_that_are_there(proving: Prove, fixture: 
 
 def test_no_folder_means_no_fixtures(tmp_path: Path) -> None:
     assert read_fixtures(tmp_path / "nowhere") == ()
+
+
+def test_the_session_is_given_back_without_what_the_proof_put_there(proving: Prove, conn: Connection) -> None:
+    proving(CUSTOMERS)
+    assert conn.execute("SELECT name FROM pg_prepared_statements WHERE name LIKE 'neonctl%'").fetchall() == []
+    assert conn.execute("SHOW search_path").fetchone() == ('"$user", public',)
+
+
+def test_a_connection_that_breaks_is_told_as_such(proving: Prove) -> None:
+    with pytest.raises(ServiceError) as caught:
+        proving(CUSTOMERS, ("SELECT pg_terminate_backend(pg_backend_pid())", "SELECT 1"))
+    assert caught.value.code == "DATABASE_CONNECTION_LOST"
+
+
+def test_the_record_of_migrations_is_not_touched(proving: Prove, conn: Connection) -> None:
+    conn.execute(CUSTOMERS[0].encode())
+    proving(CUSTOMERS, (ADD_COLUMN, "ALTER TABLE bank.customers DROP email"), applied=1)
+    assert conn.execute("SELECT version FROM flyway_schema_history").fetchall() == [("001",)]
+
+
+def test_rows_that_cannot_be_read_are_told(proving: Prove, conn: Connection) -> None:
+    conn.execute("CREATE TABLE bank.bad (a int, b int GENERATED ALWAYS AS (1 / a) VIRTUAL)")
+    conn.execute("INSERT INTO bank.bad VALUES (0)")
+    with pytest.raises(ServiceError) as caught:
+        proving(CUSTOMERS)
+    assert caught.value.code == "MIGRATION_PROOF_STOPPED"
+    assert "division by zero" in caught.value.message
