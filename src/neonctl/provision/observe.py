@@ -151,21 +151,26 @@ def observe_environment(
     if branch is None:
         return EnvironmentSnapshot()
     endpoint = next((each for each in endpoints if each.branch_id == branch.id and each.type == "read_write"), None)
-    (roles, databases), access = pair(
-        lambda: pair(
-            lambda: services.neon.list_roles(project.id, branch.id),
-            lambda: services.neon.list_databases(project.id, branch.id),
-        ),
-        lambda: owner_access(desired, services, project.id, branch.id) if endpoint else None,
+
+    def owner(*, pooled: bool) -> ConnectionTarget | None:
+        return _owner_target(desired, services, project.id, branch.id, pooled=pooled) if endpoint else None
+
+    def inside() -> tuple[Mapping[str, str], ConnectionTarget | None, ClusterSnapshot]:
+        databases, direct = pair(
+            lambda: services.neon.list_databases(project.id, branch.id), lambda: owner(pooled=False)
+        )
+        # At once: the connections take longest, and need no other answer.
+        found = observe_cluster(desired, services, direct, databases) if direct else ClusterSnapshot()
+        return databases, direct, found
+
+    (databases, direct, cluster), (roles, pooled) = pair(
+        inside,
+        lambda: pair(lambda: services.neon.list_roles(project.id, branch.id), lambda: owner(pooled=True)),
     )
     snapshot = EnvironmentSnapshot(branch=branch, endpoint=endpoint, api_roles=roles, api_databases=databases)
-    if access is None:
+    if direct is None or pooled is None:
         return snapshot
-    return replace(
-        snapshot,
-        addresses=addresses_of(access, services),
-        cluster=observe_cluster(desired, services, access, databases),
-    )
+    return replace(snapshot, addresses=addresses_of(OwnerAccess(direct, pooled), services), cluster=cluster)
 
 
 def addresses_of(access: OwnerAccess, services: Services) -> Addresses:
@@ -174,23 +179,28 @@ def addresses_of(access: OwnerAccess, services: Services) -> Addresses:
 
 
 def owner_access(desired: Desired, services: Services, project_id: str, branch_id: str) -> OwnerAccess | None:
-    """The owner role's way in, or None while that role or the first database is missing."""
+    """The owner role's ways in, or None while that role or the first database is missing."""
+    direct, pooled = pair(
+        lambda: _owner_target(desired, services, project_id, branch_id, pooled=False),
+        lambda: _owner_target(desired, services, project_id, branch_id, pooled=True),
+    )
+    return OwnerAccess(direct, pooled) if direct and pooled else None
+
+
+def _owner_target(
+    desired: Desired, services: Services, project_id: str, branch_id: str, *, pooled: bool
+) -> ConnectionTarget | None:
     database, role = first_database(desired), desired.platform.project.owner_role
-
-    def target(pooled: bool) -> ConnectionTarget:
-        return services.neon.connection(project_id, branch_id, database=database, role=role, pooled=pooled)
-
     try:
-        direct, pooled = pair(lambda: target(pooled=False), lambda: target(pooled=True))
+        return services.neon.connection(project_id, branch_id, database=database, role=role, pooled=pooled)
     except ServiceError as error:
         if error.code == "NEON_NOT_FOUND":
             return None
         raise
-    return OwnerAccess(direct, pooled)
 
 
 def observe_cluster(
-    desired: Desired, services: Services, access: OwnerAccess, databases: Mapping[str, str]
+    desired: Desired, services: Services, direct: ConnectionTarget, databases: Mapping[str, str]
 ) -> ClusterSnapshot:
     """Roles of the branch, and each declared database from inside."""
     from neonctl.postgres.inspect import read_cluster, read_database
@@ -200,7 +210,7 @@ def observe_cluster(
         return ClusterSnapshot()
 
     def database(name: str) -> tuple[ClusterSnapshot, DatabaseSnapshot]:
-        with services.connect_as_owner(access, name) as connection:
+        with services.connect_directly(direct, name) as connection:
             # Roles are of the whole branch: one of the connections asks for them too.
             cluster = read_cluster(connection) if name == inside[0] else ClusterSnapshot()
             return cluster, read_database(connection)
