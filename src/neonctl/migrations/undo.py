@@ -148,15 +148,32 @@ def _require_unedited(
     live: Mapping[int, AppliedMigration],
     evidence: Sequence[Evidence],
 ) -> None:
-    """Code that nobody reviewed at apply time must not run. What another tool applied left no evidence to hold to."""
+    problems = edited_undos(todo, live, evidence)
+    if problems:
+        raise MigrationHistoryError(
+            "UNDO_EDITED",
+            f"{database}: {problems[0]['file']}: {problems[0]['message']}",
+            hint="Restore the undo as it was (`neonctl migrate history` names its commit and SHA-256).",
+            details={"database": database, "problems": problems},
+        )
+
+
+def edited_undos(
+    files: Sequence[MigrationFile], live: Mapping[int, AppliedMigration], evidence: Sequence[Evidence]
+) -> list[dict[str, object]]:
+    """Undos that are not the ones that were there when their migrations ran: code that nobody reviewed.
+
+    Each as ``{"version", "file", "message"}``. What another tool applied left no evidence to hold to.
+    """
     recorded = {
         (version_number(each.version), each.details.get("installed_rank")): each.down_sha256
         for each in evidence
         if each.kind == "apply" or (each.kind == "repair" and each.down_sha256)
     }
     problems: list[dict[str, object]] = []
-    for file in todo:
-        digest = recorded.get((file.number, live[file.number].installed_rank))
+    for file in files:
+        row = live.get(file.number)
+        digest = recorded.get((file.number, row.installed_rank)) if row else None
         if digest is not None and digest not in _digests(file.undo):
             problems.append(
                 {
@@ -165,13 +182,7 @@ def _require_unedited(
                     "message": f"{file.undo.script} is not the undo that was there when {file.version} was applied",
                 }
             )
-    if problems:
-        raise MigrationHistoryError(
-            "UNDO_EDITED",
-            f"{database}: {problems[0]['file']}: {problems[0]['message']}",
-            hint="Restore the undo as it was (`neonctl migrate history` names its commit and SHA-256).",
-            details={"database": database, "problems": problems},
-        )
+    return problems
 
 
 def _digests(undo: UndoFile) -> set[str]:
