@@ -105,6 +105,10 @@ def test_every_undo_undoes_and_what_it_undid_can_be_done_again(postgres_server: 
     assert up(postgres_server, bank) == ()
 
 
+#: A snapshot makes the month's partition: a table, which the rows for a proof may not.
+MADE_WITH_A_TABLE = {"bank_core": [("core.eod_runs",)]}
+
+
 def test_every_undo_is_proven_with_rows_in_every_table(postgres_server: PostgresServer, bank: str) -> None:
     files, fixtures = read_folder(DB / bank / "migrations"), read_fixtures(DB / bank / "fixtures")
     with postgres_server.connect(bank, f"{bank}_migrate_user") as conn:
@@ -115,7 +119,7 @@ def test_every_undo_is_proven_with_rows_in_every_table(postgres_server: Postgres
             "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relowner = current_user::regrole"
             " AND pg_relation_size(oid) = 0"
         ).fetchall()
-    assert empty == []
+    assert sorted(empty) == MADE_WITH_A_TABLE.get(bank, [])
 
 
 def test_every_table_has_a_key_an_owner_and_a_comment(postgres_server: PostgresServer, bank: str) -> None:

@@ -1,3 +1,6 @@
+-- squawk-ignore-file changing-column-type, constraint-missing-not-valid
+-- Undone while nobody works, on a ledger that has hardly begun: the checks come back at once.
+
 DROP VIEW accounts.spread_balances;
 DROP TRIGGER trg_accounts_shard_listed ON accounts.accounts;
 DROP TRIGGER trg_acct_party_rel_shares ON accounts.account_party_relationships;
@@ -39,7 +42,9 @@ ALTER TABLE accounts.accounts
     ALTER COLUMN jurisdiction TYPE text,
     ALTER COLUMN status TYPE text,
     ALTER COLUMN restriction_reason TYPE text,
+    DROP CONSTRAINT chk_accounts_not_overdrawn, -- its text holds a cast while the limit is of a domain
     ALTER COLUMN overdraft_limit TYPE numeric(18, 2),
+    ADD CONSTRAINT chk_accounts_not_overdrawn CHECK (is_internal OR balance + overdraft_limit >= 0),
     ADD CONSTRAINT chk_accounts_account_number CHECK (account_number ~ '^[0-9A-Z][0-9A-Z-]{3,33}$'),
     ADD CONSTRAINT chk_accounts_product_code CHECK (product_code ~ '^[A-Z][A-Z0-9_]{0,49}$'),
     ADD CONSTRAINT chk_accounts_currency CHECK (currency IN ('NZD', 'AUD')),
