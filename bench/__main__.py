@@ -9,12 +9,13 @@ import platform
 import sys
 from datetime import UTC, datetime
 
-from bench import apply, branch, migrate_noop, noop, prove, startup
+from bench import apply, branch, migrate, migrate_noop, noop, prove, startup
 from bench.measure import Figure, say
 
 BENCHMARKS = {
     "startup": startup.run,
     "noop": noop.run,
+    "migrate": migrate.run,
     "migrate_noop": migrate_noop.run,
     "apply": apply.run,
     "branch": branch.run,

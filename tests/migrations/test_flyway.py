@@ -134,6 +134,12 @@ def test_out_of_order_and_ignored() -> None:
     assert states(files, record(sql(1, "001"), sql(2, "003"), sql(3, "002")))[-1] == ("002", "SQL", "Out of Order")
 
 
+def test_what_was_taken_back_makes_nothing_late() -> None:
+    up, down = [sql(n, f"00{n}") for n in (1, 2, 3)], [sql(4, "003", kind="DELETE"), sql(5, "002", kind="DELETE")]
+    rows = record(*up, *down, sql(6, "002"))
+    assert states(folder("001", "002", "003"), rows)[-2:] == [("002", "SQL", "Success"), ("003", "SQL", "Pending")]
+
+
 def test_deleted_and_undone_are_pending_again_and_again_in_force_when_reapplied() -> None:
     files = folder("001", "002")
     deleted = record(sql(1, "001"), sql(2, "002"), sql(3, "002", kind="DELETE"))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import psycopg
 from psycopg import generators, sql
@@ -20,6 +20,8 @@ from neonctl.errors import RetryableError, ServiceError
 from neonctl.migrations.history import LOCK_KEY
 
 if TYPE_CHECKING:
+    from typing import LiteralString
+
     from psycopg.pq.abc import PGresult
 
 _POLL_S = 0.25
@@ -82,9 +84,11 @@ def prepare_session(conn: psycopg.Connection[Any], settings: RunSettings) -> tup
     conn.execute(sql.SQL("; ").join(statements))
     try:
         conn.execute(_CONNECTION_CHECK)
+        statements.append(_CONNECTION_CHECK)
     except psycopg.errors.InvalidParameterValue:
-        return tuple(statements)  # a server that is not on Linux cannot
-    return (*statements, _CONNECTION_CHECK)
+        pass  # a server that is not on Linux cannot
+    # Rendered once: they go in front of every file.
+    return tuple(sql.SQL(cast("LiteralString", statement.as_string(conn))) for statement in statements)
 
 
 @contextmanager

@@ -54,7 +54,8 @@ def _rows(files: MigrationFolder, applied: Sequence[AppliedMigration]) -> Iterat
             yield _unversioned(row, repeatable.get(row.description), is_last=row.installed_rank in last)
             continue
         file = versioned.get(number) if number is not None else None
-        late = number is not None and row.type not in DELETED and number < highest
+        in_force = row.installed_rank in live
+        late = number is not None and in_force and number < highest
         yield MigrationInfo(
             _category(row),
             row.version,
@@ -62,12 +63,12 @@ def _rows(files: MigrationFolder, applied: Sequence[AppliedMigration]) -> Iterat
             row.type,
             row.script,
             _state(row, file, number, newest_file, late=late)
-            if row.installed_rank in live or row.type in DELETED or number is None
+            if in_force or row.type in DELETED or number is None
             else _taken_back(row, applied[index + 1 :]),
-            undoable=row.installed_rank in live and file is not None and row.success and row.type not in BASELINES,
+            undoable=in_force and file is not None and row.success and row.type not in BASELINES,
             row=row,
         )
-        if number is not None and row.type not in DELETED:
+        if number is not None and in_force:  # what was taken back since makes nothing late
             highest = max(highest, number)
 
 
