@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from neonctl.errors import NeonctlError
 from neonctl.migrations.check import MigrationHistoryError
@@ -18,6 +19,7 @@ from neonctl.migrations.progress import MigrationEvent
 from neonctl.migrations.run import MigrationResult
 from neonctl.migrations.runner import migrate
 from neonctl.migrations.session import RunSettings
+from neonctl.migrations.undo import undo
 from postgres_server import PostgresServer
 
 from .conftest import SETTINGS, WHO
@@ -193,3 +195,14 @@ def test_a_file_that_takes_the_mark_away_keeps_nothing(
     assert "RESET ALL" in caught.value.message
     assert conn.execute("SELECT to_regclass('a')").fetchone() == (None,)
     assert read_history(conn) == ()
+
+
+def test_whatever_shape_the_callers_rows_have(postgres_server: PostgresServer, database: str, folder: Folder) -> None:
+    files = folder(2, a="SELECT 1;")
+    with psycopg.connect(postgres_server.conninfo(database), autocommit=True, row_factory=dict_row) as conn:
+        assert run(conn, files).applied == ("001", "002")  # type: ignore[arg-type]
+        undone = undo(
+            conn, database="bank", files=files, to=0, progress=lambda _: None, settings=SETTINGS, provenance=WHO
+        )
+        assert undone.undone == ("002", "001")
+        assert len(read_evidence(conn)) == 7

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import tuple_row
 
 from neonctl.errors import NeonctlError
 from neonctl.migrations.evidence import NewEntry, Provenance, entry_statement, listing_statements, make_table
@@ -216,9 +217,10 @@ def make_records(conn: psycopg.Connection[Any], database: str, *, made: bool) ->
     """Make Flyway's table, unless it is ``made``, and ours, under the lock."""
     try:
         if not made:
-            found = conn.execute("SELECT pg_catalog.to_regclass('public.flyway_schema_history')")
-            if found.fetchone() == (None,):
-                conn.execute(CREATE_TABLE)
+            with conn.cursor(row_factory=tuple_row) as cursor:
+                cursor.execute("SELECT pg_catalog.to_regclass('public.flyway_schema_history')")
+                if cursor.fetchone() == (None,):
+                    cursor.execute(CREATE_TABLE)
         make_table(conn)
     except psycopg.errors.InsufficientPrivilege as error:
         raise NeonctlError(
