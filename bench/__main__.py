@@ -9,7 +9,7 @@ import platform
 import sys
 from datetime import UTC, datetime
 
-from bench import apply, branch, migrate, migrate_noop, noop, prove, startup
+from bench import apply, branch, ledger, migrate, migrate_noop, noop, prove, startup
 from bench.measure import Figure, say
 
 BENCHMARKS = {
@@ -20,6 +20,7 @@ BENCHMARKS = {
     "apply": apply.run,
     "branch": branch.run,
     "prove": prove.run,
+    "ledger": ledger.run,
 }
 
 

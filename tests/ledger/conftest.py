@@ -13,8 +13,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from neonctl.migrations.files import read_migrations
+from neonctl.migrations.evidence import Provenance
+from neonctl.migrations.files import read_folder
 from neonctl.migrations.runner import migrate
+from neonctl.migrations.session import RunSettings
 from postgres_server import PostgresServer, running_postgres
 
 MIGRATIONS = Path(__file__).parents[2] / "db" / "bank_core" / "migrations"
@@ -32,12 +34,31 @@ def ledger_server() -> Generator[PostgresServer]:
 @pytest.fixture(scope="session")
 def ledger_template(ledger_server: PostgresServer) -> str:
     """The database that every test copies."""
-    name = "bank_core_template"
-    with ledger_server.connect() as admin:
+    return migrated(ledger_server, "bank_core_template")
+
+
+def migrated(server: PostgresServer, name: str) -> str:
+    """A database of that name with every migration applied as the runner does it; on a server without our roles."""
+    provisioned(server, name)
+    with server.connect(name, "bank_core_migrate_user") as conn:
+        migrate(
+            conn,
+            database="bank_core",
+            files=read_folder(MIGRATIONS),
+            progress=lambda _: None,
+            settings=RunSettings(lock_timeout_s=5, statement_timeout_s=30),
+            provenance=Provenance("tests", "ledger"),
+        )
+    return name
+
+
+def provisioned(server: PostgresServer, name: str) -> str:
+    """Roles, an empty database with schemas and default privileges: what provisioning makes."""
+    with server.connect() as admin:
         for role in ROLES:
             admin.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(f"bank_core_{role}")))
-    ledger_server.create_database(name=name)
-    with ledger_server.connect(name) as owner:
+    server.create_database(name=name)
+    with server.connect(name) as owner:
         owner.execute("GRANT USAGE, CREATE ON SCHEMA public TO bank_core_migrate_user")
         for schema in map(sql.Identifier, SCHEMAS):
             owner.execute(sql.SQL("CREATE SCHEMA {} AUTHORIZATION bank_core_migrate_user").format(schema))
@@ -46,18 +67,10 @@ def ledger_template(ledger_server: PostgresServer) -> str:
                 owner.execute(sql.SQL("GRANT USAGE ON SCHEMA {s} TO {r}").format(**names))
                 owner.execute(
                     sql.SQL(
-                        "ALTER DEFAULT PRIVILEGES FOR ROLE bank_core_migrate_user IN SCHEMA {s} GRANT SELECT ON TABLES TO {r}"
+                        "ALTER DEFAULT PRIVILEGES FOR ROLE bank_core_migrate_user IN SCHEMA {s}"
+                        " GRANT SELECT ON TABLES TO {r}"
                     ).format(**names)
                 )
-    with ledger_server.connect(name, "bank_core_migrate_user") as conn:
-        migrate(
-            conn,
-            database="bank_core",
-            files=read_migrations(MIGRATIONS),
-            progress=lambda _: None,
-            lock_timeout_s=5,
-            statement_timeout_s=30,
-        )
     return name
 
 
@@ -93,7 +106,9 @@ class Teller:
     bank: Bank
     conn: Connection
 
-    def open(self, *, currency: str = "NZD", jurisdiction: str = "NZ", overdraft: str = "0", money: str = "0") -> uuid.UUID:
+    def open(
+        self, *, currency: str = "NZD", jurisdiction: str = "NZ", overdraft: str = "0", money: str = "0"
+    ) -> uuid.UUID:
         """A customer account, with money from a fresh internal account when asked for."""
         account = self._open(currency, jurisdiction, [uuid.uuid4()], False, overdraft)
         if Decimal(money):

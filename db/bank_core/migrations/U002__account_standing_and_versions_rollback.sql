@@ -23,6 +23,8 @@ DROP TABLE accounts.status_changes;
 DROP FUNCTION accounts.status_rule(text, text);
 DROP TABLE accounts.status_rules;
 DROP TABLE core.jurisdictions;
+-- Its expression remembers the column's type: made anew for the old one.
+ALTER TABLE accounts.accounts DROP CONSTRAINT chk_accounts_not_overdrawn;
 ALTER TABLE accounts.accounts
     DROP COLUMN version,
     DROP COLUMN log_seq,
@@ -42,9 +44,7 @@ ALTER TABLE accounts.accounts
     ALTER COLUMN jurisdiction TYPE text,
     ALTER COLUMN status TYPE text,
     ALTER COLUMN restriction_reason TYPE text,
-    DROP CONSTRAINT chk_accounts_not_overdrawn, -- its text holds a cast while the limit is of a domain
     ALTER COLUMN overdraft_limit TYPE numeric(18, 2),
-    ADD CONSTRAINT chk_accounts_not_overdrawn CHECK (is_internal OR balance + overdraft_limit >= 0),
     ADD CONSTRAINT chk_accounts_account_number CHECK (account_number ~ '^[0-9A-Z][0-9A-Z-]{3,33}$'),
     ADD CONSTRAINT chk_accounts_product_code CHECK (product_code ~ '^[A-Z][A-Z0-9_]{0,49}$'),
     ADD CONSTRAINT chk_accounts_currency CHECK (currency IN ('NZD', 'AUD')),
@@ -52,6 +52,7 @@ ALTER TABLE accounts.accounts
     ADD CONSTRAINT chk_accounts_status CHECK (status IN ('PENDING', 'ACTIVE', 'RESTRICTED', 'DORMANT', 'CLOSED')),
     ADD CONSTRAINT chk_accounts_restriction_reason CHECK (restriction_reason ~ '^[A-Z][A-Z_]{0,49}$'),
     ADD CONSTRAINT chk_accounts_overdraft_limit CHECK (overdraft_limit >= 0);
+ALTER TABLE accounts.accounts ADD CONSTRAINT chk_accounts_not_overdrawn CHECK (is_internal OR balance + overdraft_limit >= 0);
 DROP DOMAIN core.sha256_hash;
 DROP DOMAIN core.positive_amount;
 DROP DOMAIN core.not_negative_amount;

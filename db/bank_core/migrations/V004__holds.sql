@@ -61,7 +61,7 @@ COMMENT ON TABLE core.hold_log IS 'Each hold''s creation and release, chained by
 CREATE TRIGGER trg_hold_log_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON core.hold_log
 FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
 CREATE TRIGGER trg_hold_log_written_by_trigger BEFORE INSERT ON core.hold_log
-FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_direct_write();
+FOR EACH STATEMENT WHEN (pg_trigger_depth() < 1) EXECUTE FUNCTION core.refuse_direct_write();
 ALTER TABLE core.hold_log ENABLE ALWAYS TRIGGER trg_hold_log_append_only;
 ALTER TABLE core.hold_log ENABLE ALWAYS TRIGGER trg_hold_log_written_by_trigger;
 

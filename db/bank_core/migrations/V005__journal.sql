@@ -90,11 +90,11 @@ FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
 CREATE TRIGGER trg_reversals_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON accounts.reversals
 FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
 CREATE TRIGGER trg_reversals_written_by_trigger BEFORE INSERT ON accounts.reversals
-FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_direct_write();
+FOR EACH STATEMENT WHEN (pg_trigger_depth() < 1) EXECUTE FUNCTION core.refuse_direct_write();
 CREATE TRIGGER trg_transaction_log_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON core.transaction_log
 FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
 CREATE TRIGGER trg_transaction_log_written_by_trigger BEFORE INSERT ON core.transaction_log
-FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_direct_write();
+FOR EACH STATEMENT WHEN (pg_trigger_depth() < 1) EXECUTE FUNCTION core.refuse_direct_write();
 ALTER TABLE accounts.transactions ENABLE ALWAYS TRIGGER trg_transactions_append_only;
 ALTER TABLE accounts.postings ENABLE ALWAYS TRIGGER trg_postings_append_only;
 ALTER TABLE accounts.reversals ENABLE ALWAYS TRIGGER trg_reversals_append_only;
