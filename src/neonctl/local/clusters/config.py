@@ -25,12 +25,15 @@ local all all scram-sha-256
 local replication all scram-sha-256
 """
 
+# scram_iterations: they slow down whoever guesses a person's password. Here passwords are random, the socket is
+# private, and every login of a command pays for them.
 # log_min_messages = fatal: an ERROR may quote the statement it stands in, and statements carry passwords.
 _FIXED = """\
 listen_addresses = ''
 unix_socket_permissions = 0700
 port = 5432
 password_encryption = 'scram-sha-256'
+scram_iterations = 128
 superuser_reserved_connections = 7
 timezone = 'GMT'
 log_timezone = 'GMT'
