@@ -43,7 +43,7 @@ def failed(
     """The error to raise. ``conn`` is out of the failed transaction; DETAIL and CONTEXT may quote customers' data."""
     cause = failure.cause
     if failure.completed < 0 and cause.sqlstate == "22012":  # the guard in front of the script
-        return pooled(place.database, "the session changed between two statements")
+        return pooled(place.database, "the session, or the lock that it held, was lost between two files")
     if failure.completed < 0 and cause.sqlstate == "2201F":  # stakes.guard()
         return UnsafePlanError(
             "UNDO_APPEND_ONLY",
@@ -93,7 +93,8 @@ def _mark_lost(conn: psycopg.Connection[Any], place: Place, failure: ScriptFaile
         )
     return NeonctlError(
         "MIGRATION_FAILED",
-        f"{place.path}: the file took back its transaction or all settings of the session (ROLLBACK, RESET ALL)",
+        f"{place.path}: the file took back its transaction or all settings of the session, or changed the role"
+        " (ROLLBACK, RESET ALL, SET ROLE)",
         hint=f"{place.database}: nothing of this file was kept; remove that from it and run again.",
         details=_details(place),
     )

@@ -17,7 +17,7 @@ from psycopg.rows import tuple_row
 from neonctl.errors import NeonctlError
 from neonctl.migrations.evidence import NewEntry, Provenance, entry_statement, listing_statements, make_table
 from neonctl.migrations.failure import TRANSIENT, Place, failed
-from neonctl.migrations.history import CREATE_TABLE, MARK, NewRow, row_statement
+from neonctl.migrations.history import CREATE_TABLE, LOCK_KEY, MARK, NewRow, row_statement
 from neonctl.migrations.progress import MigrationEvent, Progress
 from neonctl.migrations.session import (
     RunSettings,
@@ -159,12 +159,14 @@ class Run:
 
 def opening(session: Session, script: str, guards: Sequence[sql.Composable] = ()) -> tuple[sql.Composable, ...]:
     """What begins a transaction of ours. The lock is the session's: another session than the one that took it, which
-    a pooler may give us, must do nothing. The last statement answers the transaction's id.
+    a pooler may give us, must do nothing, nor one whose lock a file gave away and somebody else has now. The last
+    statement answers the transaction's id.
     """
     mark = sql.SQL(
         "SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.set_config({}, {}, true),"
-        " 1 / (pg_catalog.pg_backend_pid() = {})::int"
-    ).format(sql.Literal(MARK), sql.Literal(script), sql.Literal(session.backend_pid))
+        " pg_catalog.set_config('neonctl.role', current_user::text, true),"
+        " 1 / (pg_catalog.pg_backend_pid() = {} AND pg_catalog.pg_try_advisory_lock({}))::int"
+    ).format(sql.Literal(MARK), sql.Literal(script), sql.Literal(session.backend_pid), sql.Literal(LOCK_KEY))
     return (*session.settings, sql.SQL("BEGIN"), *guards, mark)
 
 
