@@ -14,7 +14,7 @@ from psycopg.rows import tuple_row
 from neonctl.errors import NeonctlError, RetryableError, UnsafePlanError
 from neonctl.migrations.files import line_number
 from neonctl.migrations.scripts import statement_line
-from neonctl.migrations.session import ScriptFailedError, pooled, script_offset
+from neonctl.migrations.session import ScriptFailedError, connection_lost, pooled, script_offset
 
 TRANSIENT = frozenset({"55P03", "40P01"})  # lock_timeout, deadlock: all is rolled back, another try may do
 
@@ -51,6 +51,13 @@ def failed(
             hint=f"{place.database}: nothing of this file was kept; what is append-only is kept.",
             details=_details(place),
         )
+    if cause.sqlstate == "2201F" and statement_line(place.sql, failure.completed) is None:  # stakes.kept()
+        return UnsafePlanError(
+            "UNDO_APPEND_ONLY",
+            f"{place.path}: it takes rows of an append-only table, by a way that cannot be read from its statements",
+            hint=f"{place.database}: nothing of this file was kept; what is append-only is kept.",
+            details=_details(place),
+        )
     if (cause.diag.table_name, cause.diag.column_name) == ("flyway_schema_history", "installed_rank"):
         return _mark_lost(conn, place, failure)
     offset = script_offset(cause, before, conn)
@@ -75,6 +82,23 @@ def failed(
             "sqlstate": cause.sqlstate,
             "message": cause.diag.message_primary,
         },
+    )
+
+
+def broken_off(conn: psycopg.Connection[Any], database: str, error: psycopg.OperationalError) -> NeonctlError:
+    """What ended a statement of ours. The driver calls a timeout operational, too, but then the connection lives."""
+    if conn.closed or conn.broken:
+        return connection_lost(conn, error)
+    kind, code = (
+        (RetryableError, "MIGRATION_LOCK_TIMEOUT")
+        if error.sqlstate in TRANSIENT
+        else (NeonctlError, "MIGRATION_FAILED")
+    )
+    return kind(
+        code,
+        f"{database}: between two files: {error.diag.message_primary} (SQLSTATE {error.sqlstate})",
+        hint="Run again when the database is less busy: each migration is there as a whole or not at all.",
+        details={"database": database, "sqlstate": error.sqlstate},
     )
 
 
