@@ -277,5 +277,22 @@ CASES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("CREATE CAST (bank.money_pair AS text) WITH INOUT", ("+ cast (bank.money_pair AS pg_catalog.text)",)),
     ("CREATE EXTENSION file_fdw", ("+ extension file_fdw",)),
     ("CREATE FOREIGN DATA WRAPPER w", ("+ foreign-data wrapper w",)),
+    ("ALTER ROLE cat_reader SET work_mem = '8MB'", ("+ settings of role cat_reader",)),
+    (
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET work_mem = 128', current_database()); END $$",
+        ("+ settings in this database",),
+    ),
+    (
+        "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO cat_reader', current_database()); END $$",
+        ("this database / grant to cat_reader",),
+    ),
+    (
+        "DO $$ BEGIN EXECUTE format('COMMENT ON DATABASE %I IS %L', current_database(), 'x'); END $$",
+        ("this database / comment",),
+    ),
+    (
+        "CREATE FUNCTION public.neonctl_evidence_of_mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        ("+ function public.neonctl_evidence_of_mine()",),
+    ),
     ("CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION bank.on_ddl()", ("+ event trigger e",)),
 )

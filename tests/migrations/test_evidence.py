@@ -22,6 +22,7 @@ from neonctl.migrations.evidence import (
     entry_statement,
     read_evidence,
     record,
+    unguarded,
 )
 from neonctl.migrations.files import MigrationFile, MigrationFolder
 from neonctl.migrations.runner import migrate
@@ -208,3 +209,38 @@ def test_an_entry_may_travel_with_other_statements(conn: Connection) -> None:
     entry = entry_statement(NewEntry("rehearsal", WHO, details={"quote": "it's"}))
     conn.execute(sql.SQL("CREATE TABLE x (); {}; CREATE TABLE y ();").format(entry))
     assert [each.kind for each in read_evidence(conn)] == ["proof", "rehearsal"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE neonctl_evidence DISABLE TRIGGER refuse",
+        "ALTER TABLE neonctl_evidence ENABLE TRIGGER refuse",  # session_replication_role would switch it off
+        "DROP TRIGGER append ON neonctl_evidence",
+        "DROP TRIGGER append ON neonctl_evidence; DROP TRIGGER refuse ON neonctl_evidence",
+        """CREATE OR REPLACE FUNCTION neonctl_evidence_refuse() RETURNS trigger LANGUAGE plpgsql
+           SET search_path = pg_catalog, pg_temp AS 'BEGIN RETURN NULL; END'""",
+        "ALTER FUNCTION neonctl_evidence_append() RESET search_path",
+        "CREATE OR REPLACE TRIGGER refuse BEFORE DELETE ON neonctl_evidence EXECUTE FUNCTION neonctl_evidence_refuse()",
+        "CREATE TRIGGER zz BEFORE INSERT ON neonctl_evidence FOR EACH ROW EXECUTE FUNCTION neonctl_evidence_append()",
+        "CREATE RULE nothing AS ON INSERT TO neonctl_evidence DO INSTEAD NOTHING",
+        "ALTER TABLE neonctl_evidence ENABLE ROW LEVEL SECURITY",
+    ],
+)
+def test_protection_that_was_taken_off_is_said(conn: Connection, statement: str) -> None:
+    assert unguarded(conn) is None
+    record(conn, NewEntry("proof", WHO))
+    assert unguarded(conn) is None
+    conn.execute(statement.encode())
+    said = unguarded(conn)
+    assert said is not None
+    assert said.startswith("neonctl_evidence")
+
+
+def test_a_time_that_cannot_be_is_an_altered_entry(conn: Connection) -> None:
+    record(conn, NewEntry("proof", WHO))
+    conn.execute(
+        "ALTER TABLE neonctl_evidence DISABLE TRIGGER ALL; UPDATE neonctl_evidence SET recorded_at = 'infinity'"
+    )
+    with pytest.raises(ServiceError, match="an entry was altered"):
+        read_evidence(conn)

@@ -123,6 +123,8 @@ def test_what_the_parser_makes_of_a_body_is_only_a_warning():
         ("SELECT '${a}'", 1, "placeholder"),
         ("-- only words", 1, "empty"),
         ('SELECT 1;\nDELETE FROM public."flyway_schema_history" WHERE true AND a', 2, "own-record"),
+        ('SELECT 1;\nDELETE FROM u&"flyway\\005fschema_history" WHERE a', 2, "own-record"),
+        ("DROP FUNCTION public.neonctl_evidence_append() CASCADE", 1, "own-record"),
         (
             "DO $$ BEGIN\n EXECUTE 'DROP TRIGGER a ON neonctl_' || 'evidence';\n DROP TABLE NEONCTL_EVIDENCE; END $$",
             3,

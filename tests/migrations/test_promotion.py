@@ -137,3 +137,16 @@ def test_a_proof_travels_with_what_was_applied(files):
     pair = (first.sha256, first.undo.sha256)
     assert proofs_on_record([entry(1, "apply", *pair, "p1", "{}")]) == {pair: "p1"}
     assert proofs_on_record([entry(1, "apply", *pair, None, "{}")]) == {}
+
+
+def test_a_baseline_script_stands_for_what_is_below_it_and_itself(files):
+    rows = [row(1, "002", "B002__base.sql", 4711, type="SQL_BASELINE")]
+    assert missing(files, rows) == ("R__views.sql has not run on dev as it is now",)
+
+
+def test_a_repeatable_file_that_was_deleted_or_failed_there_has_not_run(files):
+    *versions, views = applied(files)
+    gone = row(4, None, views.script, views.checksum, description=views.description, type="DELETE")
+    failed = row(4, None, views.script, views.checksum, description=views.description, success=False)
+    for last in (gone, failed):
+        assert missing(files, [*versions, views, last]) == ("R__views.sql has not run on dev as it is now",)

@@ -325,6 +325,67 @@ def test_a_row_that_comes_between_the_look_and_the_undo_is_kept(
     assert [kind for _, kind, _ in rows(conn)] == ["SQL"]
 
 
+@pytest.mark.parametrize(
+    "undoing",
+    [
+        "SET search_path = keep; DROP TABLE b;",
+        "SELECT set_config('search_path', 'keep', true); DROP TABLE b;",
+        "DO $$ BEGIN DROP TABLE keep.b; END $$;",
+        "DO $$ BEGIN ALTER TABLE keep.b DISABLE TRIGGER ALL; DELETE FROM keep.b WHERE n > 1; END $$;",
+        "DO $$ BEGIN ALTER TABLE keep.b DISABLE TRIGGER ALL; TRUNCATE keep.b; END $$;",
+        "ALTER TABLE keep.b RENAME TO c; DROP TABLE keep.c;",
+    ],
+)
+def test_an_append_only_table_is_kept_by_whatever_way_it_is_meant_to_go(
+    conn: Connection, write: Write, undoing: str
+) -> None:
+    files = write(
+        (f"{APPEND_ONLY}CREATE SCHEMA keep; ALTER TABLE a SET SCHEMA keep; ALTER TABLE keep.a RENAME TO b;", undoing)
+    )
+    up(conn, files)
+    conn.execute("INSERT INTO keep.b VALUES (1), (2)")
+    with pytest.raises(UnsafePlanError) as caught:
+        down(conn, files, 0)
+    assert caught.value.code == "UNDO_APPEND_ONLY"
+    assert conn.execute("SELECT count(*) FROM keep.b").fetchone() == (2,)
+    assert rows(conn)[-1][1] == "SQL"
+    assert down(conn, files, 0, allow_append_only=True).undone == ("001",)
+
+
+def test_an_append_only_table_beside_an_undo_is_none_of_its_business(conn: Connection, write: Write) -> None:
+    files = write(APPEND_ONLY, ("CREATE TABLE b (n int);", "DELETE FROM b WHERE n > 0; DROP TABLE b;"))
+    up(conn, files)
+    conn.execute("INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)")
+    assert down(conn, files, 1).undone == ("002",)
+
+
+def test_an_own_search_path_and_a_delete_in_a_with_clause_are_seen(conn: Connection, write: Write) -> None:
+    (file,) = write(
+        ("SELECT 1;", 'SET search_path = "S s", public;\nWITH d AS (DELETE FROM t RETURNING n) SELECT n FROM d;')
+    )
+    conn.execute('CREATE SCHEMA "S s"; CREATE TABLE "S s".t (n int); INSERT INTO "S s".t VALUES (1); CREATE TABLE t ()')
+    assert [str(loss) for loss in rows_at_stake(conn, [file.undo])] == ["U001: delete S s.t: 1 row"]
+    assert conn.execute("SHOW search_path").fetchone() == ('"$user", public',)
+
+
+def test_counting_is_neither_bound_by_the_statements_time_nor_stopped_by_a_row(conn: Connection, write: Write) -> None:
+    (file,) = write(("SELECT 1;", "DELETE FROM t WHERE pg_sleep(0.02) IS NOT NULL AND 1 / n > 0;"))
+    conn.execute("CREATE TABLE t (n int); INSERT INTO t VALUES (1), (0); SET statement_timeout = '10ms'")
+    assert [str(loss) for loss in rows_at_stake(conn, [file.undo])] == ["U001: delete public.t: 2 rows"]
+
+
+def test_a_wait_for_a_table_is_not_a_broken_connection(
+    postgres_server: PostgresServer, database: str, conn: Connection, three: tuple[MigrationFile, ...]
+) -> None:
+    up(conn, three)
+    with postgres_server.connect(database) as other, other.transaction():
+        other.execute("LOCK TABLE c")
+        with pytest.raises(NeonctlError) as caught:
+            down(conn, three, 2, settings=replace(SETTINGS, lock_timeout_s=0.05))
+    assert caught.value.code == "MIGRATION_LOCK_TIMEOUT"
+    assert down(conn, three, 2).undone == ("003",)
+
+
 def test_a_commit_in_an_undo_is_refused(conn: Connection, write: Write) -> None:
     fine = ("CREATE TABLE a ();", "DROP TABLE a;")
     files = write(fine)

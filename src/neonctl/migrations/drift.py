@@ -31,10 +31,10 @@ def _schema_of(difference: Difference) -> str:
 
 
 def is_provisioned(difference: Difference, database: str) -> bool:
-    """Whether provisioning makes this, after migrations: rights and the CDC publication.
+    """Whether provisioning makes this, after migrations: rights, settings, the CDC publication, the database itself.
 
     They are left to ``plan``, which knows who may hold what.
     """
     return difference.property.startswith("grant") or difference.object.startswith(
-        (f"publication {database}_cdc", "default privileges ")
+        (f"publication {database}_cdc", "default privileges ", "this database", "settings")
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -43,6 +44,19 @@ SELECT e.entry, e.kind, e.version, e.script, e.up_sha256, e.down_sha256, e.proof
        pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(e.listing, 'UTF8')), 'hex'),
        e.recorded_at, e.previous_hash, e.hash
 FROM public.neonctl_evidence AS e ORDER BY e.entry"""
+
+#: A row for each trigger, or one without; ``sound``: always on, without WHEN, its function with the caller's rights.
+_PROTECTION: LiteralString = """\
+SELECT t.tgname, t.tgtype, p.prosrc,
+       t.tgenabled = 'A' AND t.tgqual IS NULL AND NOT p.prosecdef
+           AND p.proconfig = '{"search_path=pg_catalog, pg_temp"}'::pg_catalog.text[],
+       c.relhasrules OR c.relrowsecurity
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = c.oid AND NOT t.tgisinternal
+LEFT JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
+WHERE n.nspname = 'public' AND c.relname = 'neonctl_evidence'"""
+_BEFORE_INSERT, _BEFORE_CHANGE = 1 + 2 + 4, 2 + 8 + 16 + 32  # pg_trigger's bits; each row, and each statement
 
 # Not to_regclass(): within one transaction that remembers that there was none.
 _IS_THERE: LiteralString = """\
@@ -191,6 +205,29 @@ def broken_chain(entries: Sequence[Evidence]) -> str | None:
     return None
 
 
+def unguarded(conn: psycopg.Connection[Any]) -> str | None:
+    """What of the table's own protection was taken off, in words; None when it is whole or there is no table.
+
+    The chain shows what was done to entries, not what may be done to the next ones. Raises as ``read_evidence``.
+    """
+    bodies = re.findall(r"\$neonctl\$(.*?)\$neonctl\$", query("evidence", "creation", "migrations"), re.DOTALL)
+    wanted = {("append", _BEFORE_INSERT, bodies[0]), ("refuse", _BEFORE_CHANGE, bodies[1])}
+    found: set[tuple[object, ...]] = set()
+    for name, kind, body, sound, hidden in _rows(conn, _PROTECTION):
+        if hidden:
+            return "neonctl_evidence has rules or row security, which may hide entries"
+        if sound:
+            found.add((name, kind, body))
+        elif name is None:
+            return "neonctl_evidence has lost its triggers"
+        else:
+            return f"neonctl_evidence: the trigger {name} is not as it was made"
+    if found and found != wanted:
+        names = ", ".join(sorted({str(each[0]) for each in found ^ wanted}))
+        return f"neonctl_evidence: not as it was made: {names}"
+    return None
+
+
 def _statement(new: NewEntry, listing: sql.Composable) -> sql.Composed:
     values: dict[str, object] = {
         "kind": new.kind,
@@ -242,10 +279,15 @@ def _rows(conn: psycopg.Connection[Any], statement: LiteralString) -> list[tuple
         raise ServiceError(
             "EVIDENCE_UNREADABLE",
             f"{database}: neonctl_evidence cannot be read as {user}: "
-            f"{error.diag.message_primary or 'the connection was lost'}",
+            f"{error.diag.message_primary or _without_a_word(error)}",
             hint="Check the role's rights in schema public and the connection, then run again.",
             details={"database": database, "sqlstate": error.sqlstate},
         ) from None
+
+
+def _without_a_word(error: psycopg.Error) -> str:
+    """What the driver, not the server, could not do: a time out of its range was not written by us."""
+    return "an entry was altered" if isinstance(error, psycopg.DataError) else "the connection was lost"
 
 
 def _evidence(row: tuple[Any, ...]) -> Evidence:

@@ -14,7 +14,7 @@ from psycopg.rows import tuple_row
 from neonctl.errors import NeonctlError, RetryableError, UnsafePlanError
 from neonctl.migrations.files import line_number
 from neonctl.migrations.scripts import statement_line
-from neonctl.migrations.session import ScriptFailedError, pooled, script_offset
+from neonctl.migrations.session import ScriptFailedError, connection_lost, pooled, script_offset
 
 TRANSIENT = frozenset({"55P03", "40P01"})  # lock_timeout, deadlock: all is rolled back, another try may do
 
@@ -43,11 +43,18 @@ def failed(
     """The error to raise. ``conn`` is out of the failed transaction; DETAIL and CONTEXT may quote customers' data."""
     cause = failure.cause
     if failure.completed < 0 and cause.sqlstate == "22012":  # the guard in front of the script
-        return pooled(place.database, "the session changed between two statements")
+        return pooled(place.database, "the session, or the lock that it held, was lost between two files")
     if failure.completed < 0 and cause.sqlstate == "2201F":  # stakes.guard()
         return UnsafePlanError(
             "UNDO_APPEND_ONLY",
             f"{place.path}: rows came into an append-only table that it would drop",
+            hint=f"{place.database}: nothing of this file was kept; what is append-only is kept.",
+            details=_details(place),
+        )
+    if cause.sqlstate == "2201F" and statement_line(place.sql, failure.completed) is None:  # stakes.kept()
+        return UnsafePlanError(
+            "UNDO_APPEND_ONLY",
+            f"{place.path}: it takes rows of an append-only table, by a way that cannot be read from its statements",
             hint=f"{place.database}: nothing of this file was kept; what is append-only is kept.",
             details=_details(place),
         )
@@ -78,6 +85,23 @@ def failed(
     )
 
 
+def broken_off(conn: psycopg.Connection[Any], database: str, error: psycopg.OperationalError) -> NeonctlError:
+    """What ended a statement of ours. The driver calls a timeout operational, too, but then the connection lives."""
+    if conn.closed or conn.broken:
+        return connection_lost(conn, error)
+    kind, code = (
+        (RetryableError, "MIGRATION_LOCK_TIMEOUT")
+        if error.sqlstate in TRANSIENT
+        else (NeonctlError, "MIGRATION_FAILED")
+    )
+    return kind(
+        code,
+        f"{database}: between two files: {error.diag.message_primary} (SQLSTATE {error.sqlstate})",
+        hint="Run again when the database is less busy: each migration is there as a whole or not at all.",
+        details={"database": database, "sqlstate": error.sqlstate},
+    )
+
+
 def _mark_lost(conn: psycopg.Connection[Any], place: Place, failure: ScriptFailedError) -> NeonctlError:
     """The parser refuses what would lead here; this is the second net. The server knows what became of the
     transaction that was begun for the file.
@@ -93,7 +117,8 @@ def _mark_lost(conn: psycopg.Connection[Any], place: Place, failure: ScriptFaile
         )
     return NeonctlError(
         "MIGRATION_FAILED",
-        f"{place.path}: the file took back its transaction or all settings of the session (ROLLBACK, RESET ALL)",
+        f"{place.path}: the file took back its transaction or all settings of the session, or changed the role"
+        " (ROLLBACK, RESET ALL, SET ROLE)",
         hint=f"{place.database}: nothing of this file was kept; remove that from it and run again.",
         details=_details(place),
     )

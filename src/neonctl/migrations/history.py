@@ -48,12 +48,14 @@ FROM "public"."flyway_schema_history" ORDER BY "installed_rank"
 
 #: Runs in the migration's own transaction. Both times are the server's: when the transaction began, and how long
 #: since. Flyway leaves ``installed_on`` to its default, the session's local time; a file may have changed the zone.
-#: A mark that is gone leaves no rank, which the table refuses: then nothing after it runs either.
+#: A mark that is gone, or another role than at the beginning, leaves no rank, which the table refuses: then nothing
+#: after it runs either.
 _INSERT_ROW: LiteralString = """\
 INSERT INTO "public"."flyway_schema_history"
     ("installed_rank", "version", "description", "type", "script", "checksum",
      "installed_by", "installed_on", "execution_time", "success")
-SELECT CASE WHEN current_setting({mark}, true) = {script} THEN {rank} END,
+SELECT CASE WHEN current_setting({mark}, true) = {script}
+             AND current_setting('neonctl.role', true) = current_user THEN {rank} END,
        {version}, {description}, {type}, {script}, {checksum}, current_user, now() AT TIME ZONE 'UTC', {time}, {success}
 """
 

@@ -15,10 +15,10 @@ import psycopg
 from psycopg import sql
 
 from neonctl.errors import ServiceError
-from neonctl.migrations.check import compare
+from neonctl.migrations.check import baseline_number, compare
 from neonctl.migrations.files import MigrationFolder
 from neonctl.migrations.findings import Findings
-from neonctl.migrations.history import live_versions, read_history
+from neonctl.migrations.history import read_history
 from neonctl.migrations.plpgsql import check_functions
 from neonctl.migrations.progress import Progress
 from neonctl.migrations.proof import FixtureFile, Proof, require_insertable
@@ -53,8 +53,7 @@ def prove(
     require_direct(conn, database)
     history = read_history(conn)
     pending = compare(files, history, database=database, out_of_order=settings.out_of_order).versioned
-    live = live_versions(history)
-    floor = max((number for number, row in live.items() if row.type == "BASELINE"), default=0)
+    floor = baseline_number(history)
     within = [file for file in files.versioned if file.number > floor]
     require_runnable([*within, *files.repeatable])
     require_insertable(fixtures, {file.number for file in files.versioned})

@@ -43,6 +43,16 @@ class TableRows:
 
 
 @dataclass(frozen=True)
+class Sequenced:
+    """How far a sequence has counted. ``last`` None: it gave no number since it was made or set."""
+
+    schema: str
+    name: str
+    increment: int
+    last: int | None
+
+
+@dataclass(frozen=True)
 class _Table:
     schema: str
     name: str
@@ -57,6 +67,7 @@ class RowBook:
         self._conn = conn
         self._tables: dict[str, _Table] = {}
         self._known: dict[str, TableRows] = {}
+        self.sequences: Mapping[str, Sequenced] = {}
         self.filled = 0  # tables with rows
 
     def note(self, answer: Sequence[str], *, sure: bool = True) -> None:
@@ -66,15 +77,19 @@ class RowBook:
         """
         tables: dict[str, _Table] = {}
         known: dict[str, TableRows] = {}
+        sequences: dict[str, Sequenced] = {}
         for line in answer:
             schema, name, key, signature, touched, has_rows, columns = json.loads(line)
+            if columns is None:
+                sequences[key] = Sequenced(schema, name, signature, touched)
+                continue
             table = _Table(schema, name, signature, tuple(columns))
             tables[key] = table
             if not has_rows:
                 known[key] = TableRows(0, "0", dict.fromkeys(columns, "0"))
             elif sure and touched == 0 and self._tables.get(key) == table and key in self._known:
                 known[key] = self._known[key]
-        self._tables, self._known = tables, known
+        self._tables, self._known, self.sequences = tables, known, sequences
         self.filled = filled_tables(answer)
 
     def read(self) -> Mapping[str, TableRows]:
@@ -83,6 +98,31 @@ class RowBook:
         for start in range(0, len(unknown), _AT_ONCE):
             self._known.update(self._count(unknown[start : start + _AT_ONCE]))
         return dict(self._known)
+
+    def set_back(self, before: Mapping[str, Sequenced]) -> tuple[str, ...]:
+        """The sequences that will give numbers again that they had given ``before``. Going on is no harm: what
+        sequences count is not taken back by a rollback either.
+        """
+        return tuple(
+            sorted(
+                key
+                for key, was in before.items()
+                if was.last is not None
+                and (now := self.sequences.get(key)) is not None
+                and now.last != was.last
+                and was.increment * (self._next(now) - was.last) <= 0
+            )
+        )
+
+    def _next(self, sequence: Sequenced) -> int:
+        """The number it gives next. One that gave none since it was set has a number all the same."""
+        if sequence.last is not None:
+            return sequence.last + sequence.increment
+        query = sql.SQL("SELECT last_value FROM {}").format(sql.Identifier(sequence.schema, sequence.name))
+        with self._conn.cursor(row_factory=tuple_row) as cursor:
+            row = cursor.execute(query).fetchone()
+        assert row is not None
+        return int(row[0])
 
     def count_statement(self, keys: Sequence[str]) -> sql.Composed:
         """One statement that answers the number of rows of each table, in their order, as a JSON array."""

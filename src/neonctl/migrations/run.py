@@ -16,8 +16,8 @@ from psycopg.rows import tuple_row
 
 from neonctl.errors import NeonctlError
 from neonctl.migrations.evidence import NewEntry, Provenance, entry_statement, listing_statements, make_table
-from neonctl.migrations.failure import TRANSIENT, Place, failed
-from neonctl.migrations.history import CREATE_TABLE, MARK, NewRow, row_statement
+from neonctl.migrations.failure import TRANSIENT, Place, broken_off, failed
+from neonctl.migrations.history import CREATE_TABLE, LOCK_KEY, MARK, NewRow, row_statement
 from neonctl.migrations.progress import MigrationEvent, Progress
 from neonctl.migrations.session import (
     RunSettings,
@@ -54,7 +54,7 @@ class MigrationResult:
 @dataclass(frozen=True)
 class Piece:
     """What is sent for one file: its text, the row in Flyway's record, the entry in ours. ``row.rank`` is set later.
-    ``guards`` run before the text, in its transaction.
+    ``guards`` run before the text, in its transaction, ``checks`` after it.
     """
 
     path: Path
@@ -63,6 +63,7 @@ class Piece:
     row: NewRow
     entry: NewEntry
     guards: tuple[sql.Composable, ...] = ()
+    checks: tuple[sql.Composable, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class Run:
             send_alone(self, file.script, piece, last=last)
             return
         frame = self.frame(piece, last=last)
-        run_script(self.conn, frame.before, piece.sql, (*frame.record, *frame.end))
+        run_script(self.conn, frame.before, piece.sql, (*piece.checks, *frame.record, *frame.end))
 
     def frame(self, piece: Piece, *, last: bool, rank: int | None = None) -> Frame:
         """What goes before and after the file's text, so that all of it is one query and one transaction."""
@@ -159,12 +160,14 @@ class Run:
 
 def opening(session: Session, script: str, guards: Sequence[sql.Composable] = ()) -> tuple[sql.Composable, ...]:
     """What begins a transaction of ours. The lock is the session's: another session than the one that took it, which
-    a pooler may give us, must do nothing. The last statement answers the transaction's id.
+    a pooler may give us, must do nothing, nor one whose lock a file gave away and somebody else has now. The last
+    statement answers the transaction's id.
     """
     mark = sql.SQL(
         "SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.set_config({}, {}, true),"
-        " 1 / (pg_catalog.pg_backend_pid() = {})::int"
-    ).format(sql.Literal(MARK), sql.Literal(script), sql.Literal(session.backend_pid))
+        " pg_catalog.set_config('neonctl.role', current_user::text, true),"
+        " 1 / (pg_catalog.pg_backend_pid() = {} AND pg_catalog.pg_try_advisory_lock({}))::int"
+    ).format(sql.Literal(MARK), sql.Literal(script), sql.Literal(session.backend_pid), sql.Literal(LOCK_KEY))
     return (*session.settings, sql.SQL("BEGIN"), *guards, mark)
 
 
@@ -210,7 +213,7 @@ def under_lock(
         ) as holder:
             yield Session(statements, holder)
     except psycopg.OperationalError as error:
-        raise connection_lost(conn, error) from None
+        raise broken_off(conn, database, error) from None
 
 
 def make_records(conn: psycopg.Connection[Any], database: str, *, made: bool) -> None:

@@ -67,7 +67,8 @@ def prepare_session(conn: psycopg.Connection[Any], settings: RunSettings) -> tup
     """Put the session where every migration must start, and return the statements that put it there again.
 
     UTC, because ``installed_on`` has no zone; the timeouts, because a waiting ALTER TABLE blocks everybody behind it;
-    the connection check, so that the server notices a client that died in the middle of a long statement.
+    the connection check, so that the server notices a client that died in the middle of a long statement. Nothing
+    temporary is left of the file before.
     """
     chosen = {
         "TimeZone": "UTC",
@@ -77,7 +78,8 @@ def prepare_session(conn: psycopg.Connection[Any], settings: RunSettings) -> tup
         "statement_timeout": f"{round(settings.statement_timeout_s * 1000)}ms",
         "application_name": f"neonctl/{__version__} migrate",
     }
-    statements: list[sql.Composable] = [sql.SQL("RESET ALL")]
+    # A temporary table that a file left behind would stand in for the next file's own.
+    statements: list[sql.Composable] = [sql.SQL("RESET ALL"), sql.SQL("DISCARD TEMP")]
     statements += [
         sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value)) for name, value in chosen.items()
     ]
@@ -161,6 +163,7 @@ def run_script(
     No parameters, no splitting, results thrown away unread: rows may be customers' data. Raises
     ``ScriptFailedError`` with statements counted from the beginning of ``script``.
     """
+    read_as_meant(conn)
     prefix = "".join(statement.as_string(conn) + ";\n" for statement in before)
     suffix = "".join(";\n" + statement.as_string(conn) for statement in after)
     results = _simple_query(conn, prefix + script + "\n" + suffix)
@@ -172,6 +175,17 @@ def run_script(
             len(results) - 1 - len(before),
             told.decode() if told is not None else None,
         )
+
+
+def read_as_meant(conn: psycopg.Connection[Any]) -> None:
+    """See to it that the server reads the next query as it is written.
+
+    It decodes and splits a query before it runs the first statement of it, so what an earlier file left must be put
+    right by a query of its own. The server tells when these two change; as a rule there is nothing to do.
+    """
+    status = conn.pgconn.parameter_status
+    if (status(b"client_encoding"), status(b"standard_conforming_strings")) != (b"UTF8", b"on"):
+        conn.execute("SET client_encoding = 'UTF8'; SET standard_conforming_strings = on")
 
 
 def run_own(conn: psycopg.Connection[Any], statements: Sequence[sql.Composable], database: str) -> None:
@@ -228,7 +242,7 @@ def _unlock(conn: psycopg.Connection[Any]) -> None:
     if conn.closed:
         return
     try:
-        conn.execute(sql.SQL("RESET ALL; SELECT pg_catalog.pg_advisory_unlock({})").format(sql.Literal(LOCK_KEY)))
+        conn.execute("RESET ALL; SELECT pg_catalog.pg_advisory_unlock_all()")  # each file took it once more
     except psycopg.OperationalError:
         conn.close()
 

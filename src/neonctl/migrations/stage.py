@@ -18,6 +18,7 @@ from neonctl.migrations.catalogue import CATALOGUE_QUERY, PIN_SETTINGS, Catalogu
 from neonctl.migrations.files import line_number
 from neonctl.migrations.rows import TABLES_QUERY
 from neonctl.migrations.scripts import statement_line
+from neonctl.migrations.session import read_as_meant
 from neonctl.postgres.queryfile import query
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ class Stage:
         """Everything as one simple query. Rows that a script selects are thrown away unread."""
         texts = [part if isinstance(part, str) else part.sql + "\n" for part in parts]
         conn = self._conn
+        read_as_meant(conn)
         with conn.lock:
             conn.pgconn.send_query(";\n".join(texts).encode("utf-8"))
             results = conn.wait(generators.execute(conn.pgconn))

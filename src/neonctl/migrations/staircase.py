@@ -110,7 +110,7 @@ class Staircase:
         """Up, down, up. False when the file is not in force at the end."""
         found = self._findings.of(file)
         self._findings.proving(file)
-        before, rows = self.view, self._book.read()
+        before, rows, sequences = self.view, self._book.read(), self._book.sequences
         tried = file.version in self._tried_on_the_copy  # there the file was seen to make the same thing twice
         if not self._apply(file, "cannot be applied", listing=not tried):
             return False
@@ -120,6 +120,8 @@ class Staircase:
             return True
         self._findings.same_catalogue(file, before, self.view, f"after {file.undo.script}")
         self._findings.same_rows(file, rows, self._book.read())
+        for name in self._book.set_back(sequences):
+            self._findings.lost(file, f"{file.undo.script}: sequence {name} gives numbers again that were given before")
         again = f"cannot be applied again after {file.undo.script}"
         if not self._apply(file, again, expected=self._made.get(file.version, applied.listing)):
             return False

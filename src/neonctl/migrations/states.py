@@ -77,7 +77,7 @@ def _state(
 ) -> State:
     if row.type in DELETED:
         return "Success"
-    if row.type == "BASELINE":
+    if row.type in BASELINES:
         return "Baseline"
     if file is None:
         if number is not None and number > newest_file:

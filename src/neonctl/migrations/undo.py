@@ -19,7 +19,7 @@ from neonctl.migrations.progress import Progress
 from neonctl.migrations.run import MigrationResult, Piece, Run, early_end, make_records, never, under_lock
 from neonctl.migrations.scripts import require_runnable
 from neonctl.migrations.session import RunSettings
-from neonctl.migrations.stakes import Loss, append_only_tables, guard, rows_at_stake
+from neonctl.migrations.stakes import Kept, Loss, append_only_tables, guard, kept, rows_at_stake
 from neonctl.migrations.standing import require_standing
 
 
@@ -62,6 +62,7 @@ def undo(
             losses = rows_at_stake(conn, undos)
             guarded = () if allow_append_only else append_only_tables(conn, undos)
             _require_no_evidence_lost(database, guarded)
+            watched = kept(conn) if not allow_append_only else None
             make_records(conn, database, made=True)
             run = Run(
                 conn,
@@ -72,7 +73,13 @@ def undo(
                 rank=max(row.installed_rank for row in history),
                 pieces={
                     file.script: _piece(
-                        file, live[file.number], provenance, settings.undo_record, losses=losses, guarded=guarded
+                        file,
+                        live[file.number],
+                        provenance,
+                        settings.undo_record,
+                        losses=losses,
+                        guarded=guarded,
+                        watched=watched,
                     )
                     for file in todo
                 },
@@ -211,6 +218,7 @@ def _piece(
     *,
     losses: Sequence[Loss],
     guarded: Sequence[Loss],
+    watched: Kept | None,
 ) -> Piece:
     taken = file.undo if record == "UNDO_SQL" else None
     # DELETE is what Flyway's own repair writes: the applied row once more. UNDO_SQL is its paid plug-in's: the U file.
@@ -236,10 +244,14 @@ def _piece(
                 "losses": [str(loss) for loss in losses if loss.version == file.version],
             },
         ),
-        guards=tuple(
-            statement
-            for loss in guarded
-            if loss.version == file.version and loss.how != "delete"
-            for statement in guard(loss)
+        guards=(
+            *(
+                statement
+                for loss in guarded
+                if loss.version == file.version and loss.how != "delete"
+                for statement in guard(loss)
+            ),
+            *((watched.before,) if watched else ()),
         ),
+        checks=(watched.after,) if watched else (),
     )

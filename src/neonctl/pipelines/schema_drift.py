@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from neonctl.migrations.check import MigrationHistoryError, compare
 from neonctl.migrations.drift import drifted
-from neonctl.migrations.evidence import broken_chain, read_evidence
+from neonctl.migrations.evidence import broken_chain, read_evidence, unguarded
 from neonctl.migrations.history import live_versions, read_history
 from neonctl.migrations.undo import edited_undos
 from neonctl.pipelines.logins import logged_in
@@ -72,9 +72,9 @@ def _of_database(connection: psycopg.Connection[Any], database: str, files: Migr
             yield "history", str(problem["message"])
     for problem in edited_undos(files.versioned, live_versions(history), evidence):
         yield "undo", str(problem["message"])
-    broken = broken_chain(evidence)
-    if broken:
-        yield "evidence", broken
+    for wrong in (broken_chain(evidence), unguarded(connection)):
+        if wrong:
+            yield "evidence", wrong
     for difference in drifted(connection, database):
         yield "catalogue", str(difference)
 

@@ -23,9 +23,10 @@ from neonctl.migrations.lint.rules import (
 )
 from neonctl.migrations.lint.statements import parsed, read_statements
 from neonctl.migrations.lint.transactional import needs_no_transaction
-from neonctl.migrations.lint.writes import Write
+from neonctl.migrations.lint.writes import Write, nodes
 
-_RECORDS = re.compile(r"\b(?:flyway_schema_history|neonctl_evidence)\b", re.IGNORECASE)
+_RECORDS = re.compile(r"\b(?:flyway_schema_history|neonctl_evidence(?:_append|_refuse)?)\b", re.IGNORECASE)
+_ESCAPED = re.compile(r'u&"', re.IGNORECASE)
 
 
 def script_findings(script: Script) -> tuple[Finding, ...]:
@@ -44,6 +45,7 @@ def _findings(fragment: Fragment, kind: str) -> Iterator[Finding]:
     if isinstance(statements, Finding):
         yield statements
         return
+    yield from _own_record_escaped(fragment, statements)
     markers = read_markers(fragment)
     if not statements and markers.transactional:
         yield fragment.at_line(EMPTY, "the file does nothing", 1)
@@ -62,6 +64,19 @@ def _own_record(fragment: Fragment) -> Iterator[Finding]:
             yield fragment.finding(
                 OWN_RECORD, f"{name[0].lower()} is the record of migrations, not theirs to touch", start + name.start()
             )
+
+
+def _own_record_escaped(fragment: Fragment, statements: Any) -> Iterator[Finding]:
+    """The same tables, named with escapes, which only the parser resolves: U&"flyway\\005f…"."""
+    if not _ESCAPED.search(fragment.sql):
+        return
+    for statement in statements:
+        for node in nodes(statement.stmt):
+            kind = node.DESCRIPTOR.name
+            name = node.relname if kind == "RangeVar" else node.sval if kind == "String" else ""
+            if _RECORDS.fullmatch(name):
+                message = f"{name.lower()} is the record of migrations, not theirs to touch"
+                yield fragment.finding(OWN_RECORD, message, fragment.offset(statement.stmt_location))
 
 
 def _unmarked(

@@ -9,6 +9,8 @@ SELECT set_config('search_path', 'pg_catalog', true),
        set_config('IntervalStyle', 'iso_8601', true),
        set_config('extra_float_digits', '1', true),
        set_config('bytea_output', 'hex', true),
+       set_config('lc_monetary', 'C', true),
+       set_config('client_encoding', 'UTF8', true),
        set_config('jit', 'off', true),  -- from here on only how fast it is planned: no query has many ways to go
        set_config('plan_cache_mode', 'force_generic_plan', true),
        set_config('join_collapse_limit', '1', true),
@@ -76,7 +78,7 @@ function AS MATERIALIZED (
     FROM pg_catalog.pg_proc AS p
     JOIN schema AS s ON s.oid = p.pronamespace
     WHERE p.oid >= 16384
-      AND NOT (s.name = 'public' AND pg_catalog.starts_with(p.proname::text, 'neonctl_evidence'))
+      AND NOT (s.name = 'public' AND p.proname IN ('neonctl_evidence_append', 'neonctl_evidence_refuse'))
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d  -- a range type's constructors come with it
                       WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid
                         AND d.deptype IN ('e', 'i'))
@@ -270,6 +272,11 @@ object (classid, oid, subid, object, owner, acl, acl_kind) AS MATERIALIZED (
     FROM publication AS p
     UNION ALL
     SELECT r.classid, r.oid, 0, r.object, r.owner, r.acl, r.acl_kind FROM rare AS r
+    UNION ALL
+    -- Without its name: copies have others.
+    SELECT 'pg_catalog.pg_database'::pg_catalog.regclass, d.oid, 0, 'this database', d.datdba,
+           coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba)), 'd'
+    FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()
 ),
 neon_role AS MATERIALIZED (
     SELECT r.oid FROM pg_catalog.pg_roles AS r
@@ -298,6 +305,19 @@ property (object, property, value) AS (
     FROM object AS o
     JOIN pg_catalog.pg_description AS d ON d.objoid = o.oid AND d.classoid = o.classid AND d.objsubid = o.subid
     WHERE d.objoid >= 16384 OR d.objoid = 2200
+    UNION ALL
+    SELECT o.object, 'comment', pg_catalog.shobj_description(o.oid, 'pg_database')
+    FROM object AS o WHERE o.classid = 'pg_catalog.pg_database'::pg_catalog.regclass
+    UNION ALL
+    SELECT coalesce('settings of role ' || pg_catalog.quote_ident(nullif(pg_catalog.pg_get_userbyid(s.setrole),
+                                                                         'unknown (OID=0)')), 'settings')
+           || CASE WHEN s.setdatabase = 0 THEN '' ELSE ' in this database' END,
+           pg_catalog.split_part(c.setting, '=', 1), pg_catalog.substr(c.setting, pg_catalog.strpos(c.setting, '=') + 1)
+    FROM pg_catalog.pg_db_role_setting AS s
+    CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS c (setting)
+    WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_catalog.pg_database AS d
+                                WHERE d.datname = pg_catalog.current_database()))
+      AND s.setrole NOT IN (SELECT n.oid FROM neon_role AS n)
     UNION ALL
     SELECT o.object, 'security label of ' || l.provider, l.label
     FROM object AS o

@@ -22,6 +22,15 @@ WHERE c.relkind = 'r' AND c.oid >= 16384
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
                   WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
   AND has_table_privilege(c.oid, 'SELECT')
+UNION ALL
+-- Every sequence, without columns: its last number, and how it counts.
+SELECT jsonb_build_array(
+           n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname), q.seqincrement,
+           pg_sequence_last_value(c.oid), false, NULL)
+FROM pg_catalog.pg_sequence AS q
+JOIN pg_catalog.pg_class AS c ON c.oid = q.seqrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') END AND c.oid >= 16384
 
 -- elapsed --
 SELECT round(1000 * extract(epoch FROM clock_timestamp() - transaction_timestamp()))::int
@@ -56,7 +65,7 @@ BEGIN
         JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
         WHERE p.proowner = current_user::regrole AND p.oid >= 16384
           AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-          AND NOT (n.nspname = 'public' AND starts_with(p.proname::text, 'neonctl_evidence'))
+          AND NOT (n.nspname = 'public' AND p.proname IN ('neonctl_evidence_append', 'neonctl_evidence_refuse'))
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
                           WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid
                             AND d.deptype IN ('e', 'i'))
