@@ -1,0 +1,13 @@
+DROP FUNCTION accounts.sweep_holds(integer);
+DROP FUNCTION accounts.release_hold(uuid, text, text, text);
+DROP FUNCTION accounts.create_hold(uuid, numeric, text, interval, text, text, text);
+DROP TRIGGER trg_pending_holds_after ON accounts.pending_holds;
+DROP TRIGGER trg_pending_holds_before ON accounts.pending_holds;
+DROP FUNCTION accounts.after_hold();
+DROP FUNCTION accounts.before_hold();
+DROP FUNCTION accounts.spendable(uuid);
+DROP FUNCTION accounts.apply_hold(accounts.pending_holds, text, integer);
+DROP TABLE core.hold_log;
+DROP TABLE accounts.pending_holds;
+DROP FUNCTION core.enter_ledger();
+DROP FUNCTION core.framed(text);

@@ -1,0 +1,16 @@
+DROP FUNCTION accounts.reverse_transaction(uuid, text, text, text, text, text);
+DROP FUNCTION accounts.post_transaction(text, uuid [], text [], numeric [], text [], date, date, text, text, text, text, uuid);
+DROP FUNCTION accounts.same_request(accounts.transactions, uuid [], text [], numeric [], text [], date, date, text, text);
+ALTER TABLE accounts.accounts ADD CONSTRAINT chk_accounts_not_overdrawn CHECK (is_internal OR balance + overdraft_limit >= 0);
+DROP TRIGGER trg_postings_applied ON accounts.postings;
+DROP FUNCTION accounts.apply_postings();
+DROP FUNCTION accounts.record_reversal(uuid, uuid);
+DROP FUNCTION accounts.refuse_legs(smallint [], uuid [], text [], text [], boolean);
+DROP TABLE core.transaction_log;
+DROP TABLE accounts.reversals;
+ALTER TABLE accounts.transactions DROP CONSTRAINT fk_transactions_first_leg;
+DROP TABLE accounts.postings;
+DROP TABLE accounts.transactions;
+DROP DOMAIN core.description;
+DROP DOMAIN core.module_code;
+DROP DOMAIN core.entry_side;

@@ -1,0 +1,306 @@
+-- Holds on an account's balance (MOD-003, FR-429, FR-430): optimistic on the account's version, released once, each step
+-- kept in a hash chain of its own.
+
+-- An optional text inside hashed bytes: its length, then UTF-8. Fixed-width parts need no frame.
+CREATE FUNCTION core.framed(p_text text) RETURNS bytea
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT coalesce(int4send(octet_length(p_text)) || convert_to(p_text, 'UTF8'), '\xffffffff'::bytea)
+$$;
+
+-- Everything that moves money or holds takes this shared, before any row: who takes it exclusively, or waits for those
+-- who have it, stands between two moments of the whole ledger.
+CREATE FUNCTION core.enter_ledger() RETURNS void
+LANGUAGE sql VOLATILE AS $$
+    SELECT pg_catalog.pg_advisory_xact_lock_shared(1313620290, 1)
+$$;
+
+CREATE TABLE accounts.pending_holds (
+    hold_id uuid NOT NULL DEFAULT uuidv7() CONSTRAINT pending_holds_pkey PRIMARY KEY,
+    account_id uuid NOT NULL CONSTRAINT fk_pending_holds_account_id REFERENCES accounts.accounts (account_id),
+    amount core.positive_amount NOT NULL,
+    payment_id core.trace_text,
+    idempotency_key core.idempotency_key NOT NULL CONSTRAINT uniq_pending_holds_idempotency_key UNIQUE,
+    account_version integer NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    expires_at timestamptz NOT NULL DEFAULT clock_timestamp() + interval '24 hours',
+    released_at timestamptz,
+    release_reason core.reason_code,
+    trace_id text,
+    correlation_id text,
+    CONSTRAINT chk_pending_holds_expiry CHECK (expires_at > created_at AND expires_at <= created_at + interval '366 days'),
+    CONSTRAINT chk_pending_holds_released CHECK ((released_at IS NULL) = (release_reason IS NULL))
+);
+
+CREATE INDEX idx_pending_holds_account_id_active ON accounts.pending_holds (account_id) INCLUDE (amount, expires_at)
+WHERE released_at IS NULL;
+CREATE INDEX idx_pending_holds_released_at ON accounts.pending_holds (released_at) WHERE released_at IS NOT NULL;
+
+COMMENT ON TABLE accounts.pending_holds IS 'Amounts set aside. A hold counts while expires_at > now() AND released_at IS NULL.';
+COMMENT ON COLUMN accounts.pending_holds.account_version IS 'The account''s version that the hold was decided on.';
+
+CREATE TABLE core.hold_log (
+    account_id uuid NOT NULL,
+    seq bigint NOT NULL,
+    hold_id uuid NOT NULL,
+    event text NOT NULL,
+    amount numeric(18, 2) NOT NULL,
+    available_after numeric(18, 2) NOT NULL,
+    account_version integer NOT NULL,
+    expires_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    reason text,
+    idempotency_key text NOT NULL,
+    payment_id text,
+    prev_hash bytea NOT NULL,
+    row_hash bytea NOT NULL,
+    CONSTRAINT hold_log_pkey PRIMARY KEY (account_id, seq),
+    CONSTRAINT uniq_hold_log_event UNIQUE (hold_id, event),
+    CONSTRAINT chk_hold_log_event CHECK (event IN ('CREATED', 'RELEASED'))
+);
+
+COMMENT ON TABLE core.hold_log IS 'Each hold''s creation and release, chained by hash per account: append-only, written by trigger.';
+
+-- Direct writes of a table that only the ledger's triggers fill.
+CREATE TRIGGER trg_hold_log_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON core.hold_log
+FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
+CREATE TRIGGER trg_hold_log_written_by_trigger BEFORE INSERT ON core.hold_log
+FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_direct_write();
+ALTER TABLE core.hold_log ENABLE ALWAYS TRIGGER trg_hold_log_append_only;
+ALTER TABLE core.hold_log ENABLE ALWAYS TRIGGER trg_hold_log_written_by_trigger;
+
+-- The account moves on by one hold event. p_expected: the version that must still be there, NULL for any.
+CREATE FUNCTION accounts.apply_hold(p_hold accounts.pending_holds, p_event text, p_expected integer) RETURNS accounts.accounts
+LANGUAGE plpgsql AS $$
+DECLARE
+    delta numeric := CASE p_event WHEN 'CREATED' THEN -p_hold.amount ELSE p_hold.amount END;
+    moment timestamptz := CASE p_event WHEN 'CREATED' THEN p_hold.created_at ELSE p_hold.released_at END;
+    before accounts.accounts;
+    after accounts.accounts;
+BEGIN
+    UPDATE accounts.accounts AS a
+    SET version = a.version + 1,
+        available_balance = a.available_balance + delta,
+        hold_seq = a.hold_seq + 1,
+        hold_head = sha256(a.hold_head || uuid_send(a.account_id) || int8send(a.hold_seq + 1) || uuid_send(p_hold.hold_id)
+            || convert_to(left(p_event, 1), 'UTF8') || int8send((p_hold.amount * 100)::bigint)
+            || int8send(((a.available_balance + delta) * 100)::bigint) || int4send(a.version + 1)
+            || timestamptz_send(p_hold.expires_at) || timestamptz_send(moment) || core.framed(p_hold.release_reason)
+            || core.framed(p_hold.idempotency_key) || core.framed(p_hold.payment_id))
+    WHERE a.account_id = p_hold.account_id AND (p_expected IS NULL OR a.version = p_expected)
+    RETURNING a.* INTO after;
+    IF NOT FOUND THEN
+        IF EXISTS (SELECT FROM accounts.accounts AS a WHERE a.account_id = p_hold.account_id) THEN
+            RAISE EXCEPTION 'account % changed meanwhile', p_hold.account_id
+                USING ERRCODE = 'NB009', CONSTRAINT = 'CONCURRENT_MODIFICATION';
+        END IF;
+        RAISE EXCEPTION 'no account %', p_hold.account_id USING ERRCODE = 'NB004', CONSTRAINT = 'ACCOUNT_NOT_FOUND';
+    END IF;
+    SELECT l.row_hash INTO before.hold_head
+    FROM core.hold_log AS l
+    WHERE l.account_id = after.account_id AND l.seq = after.hold_seq - 1;
+    INSERT INTO core.hold_log (account_id, seq, hold_id, event, amount, available_after, account_version, expires_at,
+        recorded_at, reason, idempotency_key, payment_id, prev_hash, row_hash)
+    VALUES (after.account_id, after.hold_seq, p_hold.hold_id, p_event, p_hold.amount, after.available_balance, after.version,
+        p_hold.expires_at, moment, p_hold.release_reason, p_hold.idempotency_key, p_hold.payment_id,
+        coalesce(before.hold_head, '\x0000000000000000000000000000000000000000000000000000000000000000'), after.hold_head);
+    INSERT INTO core.outbox (event_type, aggregate_id, account_ids, payload, trace_id, correlation_id)
+    VALUES ('bank.core.balance_updated', p_hold.hold_id, ARRAY[after.account_id], jsonb_build_object(
+        'schema_version', '1', 'account_id', after.account_id, 'currency', after.currency, 'balance', after.balance::text,
+        'available_balance', after.available_balance::text, 'version', after.version, 'cause', 'HOLD_' || p_event,
+        'transaction_id', NULL, 'hold_id', p_hold.hold_id,
+        'occurred_at', to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        'trace_id', p_hold.trace_id, 'correlation_id', p_hold.correlation_id), p_hold.trace_id, p_hold.correlation_id);
+    RETURN after;
+END
+$$;
+
+-- Not enough by the stored figure: holds that have expired count there, but not here.
+CREATE FUNCTION accounts.spendable(p_account_id uuid) RETURNS numeric
+LANGUAGE sql STABLE AS $$
+    SELECT a.balance + a.overdraft_limit - coalesce((
+        SELECT sum(h.amount)
+        FROM accounts.pending_holds AS h
+        WHERE h.account_id = a.account_id AND h.released_at IS NULL AND h.expires_at > clock_timestamp()
+    ), 0)
+    FROM accounts.accounts AS a
+    WHERE a.account_id = p_account_id
+$$;
+
+CREATE FUNCTION accounts.before_hold() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM core.enter_ledger();
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.released_at IS NOT NULL THEN
+            RAISE EXCEPTION 'a hold is not born released' USING ERRCODE = 'NB016', CONSTRAINT = 'LEDGER_MANAGED';
+        END IF;
+        -- The clock is the database's; how long the hold lasts is the caller's.
+        NEW.expires_at := pg_catalog.clock_timestamp() + (NEW.expires_at - NEW.created_at);
+        NEW.created_at := pg_catalog.clock_timestamp();
+        RETURN NEW;
+    END IF;
+    IF OLD.released_at IS NOT NULL THEN
+        RAISE EXCEPTION 'hold % was released at %', OLD.hold_id, OLD.released_at
+            USING ERRCODE = 'NB013', CONSTRAINT = 'HOLD_ALREADY_RELEASED';
+    END IF;
+    NEW.released_at := pg_catalog.clock_timestamp();
+    IF NEW.release_reason IS NULL OR (OLD.hold_id, OLD.account_id, OLD.amount, OLD.payment_id, OLD.idempotency_key, OLD.account_version,
+        OLD.created_at, OLD.expires_at, OLD.trace_id, OLD.correlation_id) IS DISTINCT FROM (NEW.hold_id, NEW.account_id,
+        NEW.amount, NEW.payment_id, NEW.idempotency_key, NEW.account_version, NEW.created_at, NEW.expires_at,
+        NEW.trace_id, NEW.correlation_id)
+    THEN
+        RAISE EXCEPTION 'a hold changes only by being released' USING ERRCODE = 'NB016', CONSTRAINT = 'LEDGER_MANAGED';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+-- After, not before: ON CONFLICT DO NOTHING must not leave its effects behind.
+CREATE FUNCTION accounts.after_hold() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    a accounts.accounts;
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        PERFORM accounts.apply_hold(NEW, 'RELEASED', NULL);
+        RETURN NULL;
+    END IF;
+    a := accounts.apply_hold(NEW, 'CREATED', NEW.account_version);
+    IF NOT a.allows_debit THEN
+        RAISE EXCEPTION 'account % takes no holds: it is %', a.account_id, concat_ws(' ', a.status, a.restriction_reason)
+            USING ERRCODE = 'NB005', CONSTRAINT = (accounts.status_rule(a.status, a.restriction_reason)).refusal;
+    END IF;
+    IF NOT a.is_internal AND a.available_balance + a.overdraft_limit < 0 AND accounts.spendable(a.account_id) < 0 THEN
+        RAISE EXCEPTION 'account % has less than % available', a.account_id, NEW.amount
+            USING ERRCODE = 'NB003', CONSTRAINT = 'INSUFFICIENT_FUNDS';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER trg_pending_holds_kept BEFORE DELETE OR TRUNCATE ON accounts.pending_holds
+FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
+CREATE TRIGGER trg_pending_holds_before BEFORE INSERT OR UPDATE ON accounts.pending_holds
+FOR EACH ROW EXECUTE FUNCTION accounts.before_hold();
+CREATE TRIGGER trg_pending_holds_after AFTER INSERT OR UPDATE ON accounts.pending_holds
+FOR EACH ROW EXECUTE FUNCTION accounts.after_hold();
+ALTER TABLE accounts.pending_holds ENABLE ALWAYS TRIGGER trg_pending_holds_kept;
+ALTER TABLE accounts.pending_holds ENABLE ALWAYS TRIGGER trg_pending_holds_before;
+ALTER TABLE accounts.pending_holds ENABLE ALWAYS TRIGGER trg_pending_holds_after;
+
+-- One optimistic attempt (FR-430): when the account moved on meanwhile, CONCURRENT_MODIFICATION, and the caller tries
+-- again in a new transaction.
+CREATE FUNCTION accounts.create_hold(
+    p_account_id uuid, p_amount numeric, p_idempotency_key text, p_ttl interval DEFAULT '24 hours',
+    p_payment_id text DEFAULT NULL, p_trace_id text DEFAULT NULL, p_correlation_id text DEFAULT NULL,
+    OUT hold_id uuid, OUT account_version integer, OUT expires_at timestamptz, OUT replayed boolean
+)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    first accounts.pending_holds;
+    moment timestamptz := clock_timestamp();
+BEGIN
+    IF (p_amount > 0 AND p_amount < 1e16 AND scale(p_amount) <= 2) IS NOT TRUE THEN
+        RAISE EXCEPTION 'no amount to hold: %', p_amount USING ERRCODE = 'NB007', CONSTRAINT = 'AMOUNT_INVALID';
+    END IF;
+    IF (p_ttl > interval '0' AND moment + p_ttl <= moment + interval '366 days') IS NOT TRUE THEN
+        RAISE EXCEPTION 'a hold lasts up to 366 days, not %', p_ttl USING ERRCODE = 'NB014', CONSTRAINT = 'HOLD_INVALID';
+    END IF;
+    PERFORM core.enter_ledger();
+    SELECT a.version INTO account_version FROM accounts.accounts AS a WHERE a.account_id = p_account_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no account %', p_account_id USING ERRCODE = 'NB004', CONSTRAINT = 'ACCOUNT_NOT_FOUND';
+    END IF;
+    INSERT INTO accounts.pending_holds AS h (account_id, amount, payment_id, idempotency_key, account_version, created_at,
+        expires_at, trace_id, correlation_id)
+    VALUES (p_account_id, p_amount, p_payment_id, p_idempotency_key, create_hold.account_version, moment, moment + p_ttl,
+        p_trace_id, p_correlation_id)
+    ON CONFLICT ON CONSTRAINT uniq_pending_holds_idempotency_key DO NOTHING
+    RETURNING h.hold_id, h.account_version + 1, h.expires_at
+    INTO create_hold.hold_id, create_hold.account_version, create_hold.expires_at;
+    replayed := NOT FOUND;
+    IF replayed THEN
+        SELECT h.* INTO first FROM accounts.pending_holds AS h WHERE h.idempotency_key = p_idempotency_key;
+        IF (first.account_id, first.amount, first.payment_id) IS DISTINCT FROM (p_account_id, p_amount, p_payment_id) THEN
+            RAISE EXCEPTION 'this key made hold % with another request', first.hold_id
+                USING ERRCODE = 'NB008', CONSTRAINT = 'IDEMPOTENCY_KEY_REUSED';
+        END IF;
+        hold_id := first.hold_id;
+        account_version := first.account_version + 1;
+        expires_at := first.expires_at;
+    END IF;
+END
+$$;
+
+CREATE FUNCTION accounts.release_hold(
+    p_hold_id uuid, p_reason text, p_trace_id text DEFAULT NULL, p_correlation_id text DEFAULT NULL,
+    OUT hold_id uuid, OUT account_id uuid, OUT amount numeric, OUT released_at timestamptz, OUT release_reason text,
+    OUT released boolean
+)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF (p_reason ~ '^[A-Z][A-Z_]{0,49}$') IS NOT TRUE THEN
+        RAISE EXCEPTION 'a reason is upper case letters and underscores' USING ERRCODE = 'NB014', CONSTRAINT = 'HOLD_INVALID';
+    END IF;
+    PERFORM core.enter_ledger();
+    -- The account first, then the hold: the order in which everybody locks.
+    PERFORM FROM accounts.accounts AS a
+    WHERE a.account_id = (SELECT h.account_id FROM accounts.pending_holds AS h WHERE h.hold_id = p_hold_id)
+    FOR NO KEY UPDATE;
+    UPDATE accounts.pending_holds AS h
+    SET released_at = clock_timestamp(), release_reason = p_reason
+    WHERE h.hold_id = p_hold_id AND h.released_at IS NULL;
+    released := FOUND;
+    SELECT h.hold_id, h.account_id, h.amount, h.released_at, h.release_reason
+    INTO release_hold.hold_id, release_hold.account_id, release_hold.amount, release_hold.released_at, release_hold.release_reason
+    FROM accounts.pending_holds AS h
+    WHERE h.hold_id = p_hold_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no hold %', p_hold_id USING ERRCODE = 'NB012', CONSTRAINT = 'HOLD_NOT_FOUND';
+    END IF;
+END
+$$;
+
+-- Book-keeping, not correctness: readers leave expired holds out by themselves.
+CREATE FUNCTION accounts.sweep_holds(p_limit integer DEFAULT 1000)
+RETURNS TABLE (hold_id uuid, account_id uuid, amount numeric, expires_at timestamptz)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    expired uuid[];
+BEGIN
+    PERFORM core.enter_ledger();
+    SELECT array_agg(e.hold_id) INTO expired
+    FROM (
+        SELECT h.hold_id
+        FROM accounts.pending_holds AS h
+        WHERE h.released_at IS NULL AND h.expires_at <= clock_timestamp()
+        LIMIT p_limit
+    ) AS e;
+    PERFORM FROM accounts.accounts AS a
+    WHERE a.account_id IN (SELECT h.account_id FROM accounts.pending_holds AS h WHERE h.hold_id = ANY(expired))
+    ORDER BY a.account_id
+    FOR NO KEY UPDATE;
+    RETURN QUERY
+    UPDATE accounts.pending_holds AS h
+    SET released_at = clock_timestamp(), release_reason = 'EXPIRED'
+    WHERE h.hold_id = ANY(expired) AND h.released_at IS NULL
+    RETURNING h.hold_id, h.account_id, h.amount::numeric, h.expires_at;
+END
+$$;
+
+REVOKE EXECUTE ON FUNCTION
+    core.framed(text),
+    core.enter_ledger(),
+    accounts.apply_hold(accounts.pending_holds, text, integer),
+    accounts.spendable(uuid),
+    accounts.before_hold(),
+    accounts.after_hold(),
+    accounts.create_hold(uuid, numeric, text, interval, text, text, text),
+    accounts.release_hold(uuid, text, text, text),
+    accounts.sweep_holds(integer)
+FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    accounts.create_hold(uuid, numeric, text, interval, text, text, text),
+    accounts.release_hold(uuid, text, text, text),
+    accounts.sweep_holds(integer)
+TO bank_core_app_user;
