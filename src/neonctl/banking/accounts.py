@@ -169,5 +169,10 @@ def set_status(
 
     Raises ``NeonctlError`` ACCOUNT_NOT_FOUND, STATUS_TRANSITION_REFUSED, ACCOUNT_NOT_EMPTY.
     """
-    parameters = {"account_id": account_id, "status": status, "restriction_reason": restriction_reason, **trace.values()}
+    parameters = {
+        "account_id": account_id,
+        "status": status,
+        "restriction_reason": restriction_reason,
+        **trace.values(),
+    }
     return row(conn, "accounts", "set_status", Standing, parameters, doing="changing an account's standing")
