@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,12 +15,14 @@ from psycopg.rows import TupleRow
 
 from neonctl.banking.money import check_amount
 from neonctl.banking.statement import Trace, not_found, row, rows
+from neonctl.errors import UsageError
 
 Currency = Literal["NZD", "AUD"]
 Jurisdiction = Literal["NZ", "AU"]
 Status = Literal["PENDING", "ACTIVE", "RESTRICTED", "DORMANT", "CLOSED"]
 
 NO_TRACE = Trace()
+_SHARE = re.compile(r"[0-9]{1,3}(\.[0-9]{1,4})?")
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,17 @@ class _AccountRow:
     party_ids: list[UUID]
     party_roles: list[str]
     party_shares: list[Decimal | None]
+
+
+def parse_share(text: str) -> Decimal:
+    """A share in percent: above 0, up to 100, at most four decimals. Raises ``UsageError`` SHARES_INVALID."""
+    if _SHARE.fullmatch(text) and 0 < Decimal(text) <= 100:
+        return Decimal(text)
+    raise UsageError(
+        "SHARES_INVALID",
+        f"{text!r:.40} is not a share",
+        hint="shares are percentages that sum to 100, for example 50 or 33.3334",
+    )
 
 
 def open_account(
