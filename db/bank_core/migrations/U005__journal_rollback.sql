@@ -11,6 +11,4 @@ DROP TABLE accounts.reversals;
 ALTER TABLE accounts.transactions DROP CONSTRAINT fk_transactions_first_leg;
 DROP TABLE accounts.postings;
 DROP TABLE accounts.transactions;
-DROP DOMAIN core.description;
-DROP DOMAIN core.module_code;
 DROP DOMAIN core.entry_side;

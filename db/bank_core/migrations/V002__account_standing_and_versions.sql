@@ -173,8 +173,8 @@ CREATE TRIGGER trg_status_changes_written_by_trigger BEFORE INSERT ON accounts.s
 FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_direct_write();
 ALTER TABLE accounts.status_changes ENABLE ALWAYS TRIGGER trg_status_changes_written_by_trigger;
 
--- Born without money, at a moment the database knows: the transaction has its number before the clock is read, so that
--- who waits for older transactions to end sees every account opened before a cutoff.
+-- Born without money, at a moment the database knows. The lock is the one that postings share: who waits for those
+-- who have it sees every account opened before a cutoff.
 CREATE FUNCTION accounts.account_birth() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -188,7 +188,7 @@ BEGIN
         RAISE EXCEPTION 'account % must be opened empty: money comes by postings', NEW.account_id
             USING ERRCODE = 'NB016', CONSTRAINT = 'LEDGER_MANAGED';
     END IF;
-    PERFORM pg_catalog.pg_current_xact_id();
+    PERFORM pg_catalog.pg_advisory_xact_lock_shared(1313620290, 1);
     NEW.opened_at := pg_catalog.clock_timestamp();
     NEW.updated_at := NEW.opened_at;
     rule := accounts.status_rule(NEW.status, NEW.restriction_reason);

@@ -10,19 +10,17 @@
 -- statement. Domains, and this trigger, take their place.
 
 CREATE DOMAIN core.entry_side AS text CONSTRAINT chk_entry_side CHECK (VALUE IN ('DEBIT', 'CREDIT'));
-CREATE DOMAIN core.module_code AS text CONSTRAINT chk_module_code CHECK (octet_length(VALUE) BETWEEN 1 AND 50);
-CREATE DOMAIN core.description AS text CONSTRAINT chk_description CHECK (octet_length(VALUE) <= 1000);
 
 CREATE TABLE accounts.transactions (
     transaction_id uuid NOT NULL DEFAULT uuidv7() CONSTRAINT transactions_pkey PRIMARY KEY,
     idempotency_key core.idempotency_key NOT NULL CONSTRAINT uniq_transactions_idempotency_key UNIQUE,
-    source_module core.module_code NOT NULL DEFAULT 'MOD-001',
-    description core.description,
+    source_module text NOT NULL DEFAULT 'MOD-001',
+    description text,
     reverses_transaction_id uuid,
     posting_date date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'Pacific/Auckland')::date,
     value_date date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'Pacific/Auckland')::date,
-    trace_id core.trace_text,
-    correlation_id core.trace_text,
+    trace_id text,
+    correlation_id text,
     created_by text NOT NULL DEFAULT session_user,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     first_leg smallint NOT NULL DEFAULT 1
@@ -174,134 +172,101 @@ $$;
 CREATE FUNCTION accounts.apply_postings() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
-    v_id uuid;
+    header accounts.transactions;
+    header_hash bytea;
     ids uuid[];
-    count_legs bigint;
+    legs bigint;
     last_leg smallint;
     balanced boolean;
-    found_accounts bigint;
     moment timestamptz;
-    picked smallint[]; -- NULL: all at once
-    round integer := 0;
-    rounds integer := 1;
-    moved_legs bigint := 0;
-    n bigint;
-    plain boolean;
+    l record;
+    a record;
+    moved bigint := 0;
     fine boolean := true;
-    reversed uuid;
 BEGIN
     PERFORM pg_catalog.pg_advisory_xact_lock_shared(1313620290, 1);
-    SELECT any_value(l.transaction_id), array_agg(l.account_id), count(*), max(l.leg),
-        coalesce(sum(CASE l.entry_type WHEN 'DEBIT' THEN -l.amount ELSE l.amount END) FILTER (WHERE l.currency = 'NZD'), 0) = 0
-            AND coalesce(sum(CASE l.entry_type WHEN 'DEBIT' THEN -l.amount ELSE l.amount END) FILTER (WHERE l.currency <> 'NZD'), 0) = 0
-    INTO v_id, ids, count_legs, last_leg, balanced
-    FROM new_legs AS l;
-    IF v_id IS NULL THEN
-        RETURN NULL; -- nothing was inserted
+    SELECT any_value(n.transaction_id), array_agg(n.account_id), count(*), max(n.leg),
+        coalesce(sum(CASE n.entry_type WHEN 'DEBIT' THEN -n.amount ELSE n.amount END) FILTER (WHERE n.currency = 'NZD'), 0) = 0
+            AND coalesce(sum(CASE n.entry_type WHEN 'DEBIT' THEN -n.amount ELSE n.amount END) FILTER (WHERE n.currency <> 'NZD'), 0) = 0
+    INTO header.transaction_id, ids, legs, last_leg, balanced
+    FROM new_legs AS n;
+    IF legs = 0 THEN
+        RETURN NULL;
     END IF;
+    SELECT t.* INTO header FROM accounts.transactions AS t WHERE t.transaction_id = header.transaction_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'postings without a transaction: its header comes first'
+            USING ERRCODE = 'NB010', CONSTRAINT = 'TRANSACTION_NOT_FOUND';
+    END IF;
+    header_hash := sha256(uuid_send(header.transaction_id)
+        || coalesce(uuid_send(header.reverses_transaction_id), '\x00000000000000000000000000000000'::bytea)
+        || date_send(header.posting_date) || date_send(header.value_date) || timestamptz_send(header.created_at)
+        || convert_to(concat(octet_length(header.idempotency_key), ':', header.idempotency_key,
+            octet_length(header.source_module), ':', header.source_module, octet_length(header.description), ':',
+            header.description, octet_length(header.trace_id), ':', header.trace_id, octet_length(header.correlation_id), ':',
+            header.correlation_id, octet_length(header.created_by), ':', header.created_by), 'UTF8'));
 
     -- Every account is locked, in the order of their ids, before the clock is read: one moment for all legs, and never an
     -- earlier one than an account has seen already, even if the clock steps back.
-    SELECT count(*), greatest(clock_timestamp(), max(a.last_posted_at))
-    INTO found_accounts, moment
+    SELECT greatest(clock_timestamp(), max(locked.last_posted_at))
+    INTO moment
     FROM (
         SELECT x.last_posted_at
         FROM accounts.accounts AS x
         WHERE x.account_id = ANY(ids)
         ORDER BY x.account_id
         FOR NO KEY UPDATE
-    ) AS a;
+    ) AS locked;
 
-    -- An account with several legs moves several times, by its credits first.
-    IF found_accounts <> count_legs THEN
-        SELECT max(c.times) INTO rounds FROM (SELECT count(*) AS times FROM unnest(ids) AS i GROUP BY i) AS c;
-    END IF;
-    WHILE round < rounds LOOP
-        round := round + 1;
-        IF rounds > 1 THEN
-            SELECT array_agg(r.leg) INTO picked
-            FROM (
-                SELECT l.leg, row_number() OVER (PARTITION BY l.account_id ORDER BY l.entry_type, l.leg) AS turn
-                FROM new_legs AS l
-            ) AS r
-            WHERE r.turn = round;
-        END IF;
-        WITH header AS MATERIALIZED (
-            SELECT t.*, sha256(uuid_send(t.transaction_id)
-                || coalesce(uuid_send(t.reverses_transaction_id), '\x00000000000000000000000000000000')
-                || date_send(t.posting_date) || date_send(t.value_date) || timestamptz_send(t.created_at)
-                || convert_to(concat(octet_length(t.idempotency_key), ':', t.idempotency_key, octet_length(t.source_module), ':',
-                    t.source_module, octet_length(t.description), ':', t.description, octet_length(t.trace_id), ':', t.trace_id,
-                    octet_length(t.correlation_id), ':', t.correlation_id, octet_length(t.created_by), ':', t.created_by), 'UTF8')
-            ) AS hash
-            FROM accounts.transactions AS t
-            WHERE t.transaction_id = v_id
-        ), moved AS (
-            UPDATE accounts.accounts AS a
-            SET balance = a.balance + l.signed,
-                available_balance = a.available_balance + l.signed,
-                version = a.version + 1,
-                log_seq = a.log_seq + 1,
-                last_posted_at = moment,
-                log_head = sha256(a.log_head || uuid_send(a.account_id) || int8send(a.log_seq + 1)
-                    || uuid_send(l.transaction_id) || int2send(l.leg)
-                    || CASE l.entry_type WHEN 'DEBIT' THEN '\x44'::bytea ELSE '\x43'::bytea END
-                    || CASE l.currency WHEN 'NZD' THEN '\x4e5a44'::bytea ELSE '\x415544'::bytea END
-                    || int8send((l.amount * 100)::bigint) || int8send(((a.balance + l.signed) * 100)::bigint)
-                    || int8send(((a.available_balance + l.signed) * 100)::bigint) || int4send(a.version + 1)
-                    || timestamptz_send(moment) || l.hash)
-            FROM (
-                SELECT x.*, CASE x.entry_type WHEN 'DEBIT' THEN -x.amount ELSE x.amount END AS signed, header.hash, header.posting_date,
-                    header.value_date, header.reverses_transaction_id
-                FROM new_legs AS x
-                JOIN header ON header.transaction_id = x.transaction_id
-                WHERE picked IS NULL OR x.leg = ANY(picked)
-            ) AS l
-            WHERE a.account_id = l.account_id
-            RETURNING WITH (OLD AS before, NEW AS after)
-                l.*, after.balance, after.available_balance, after.version, after.log_seq, before.log_head AS prev_hash,
-                after.log_head, l.currency = after.currency AND CASE l.entry_type
-                    WHEN 'DEBIT'
-                        THEN after.allows_debit
-                        AND (after.is_internal OR after.available_balance + after.overdraft_limit >= 0)
-                    ELSE after.allows_credit
-                END AS fine
-        ), logged AS (
-            INSERT INTO core.transaction_log (account_id, seq, transaction_id, leg, entry_type, amount, currency, balance_after,
-                available_after, account_version, posting_date, value_date, posted_at, transaction_hash, prev_hash, row_hash)
-            SELECT m.account_id, m.log_seq, m.transaction_id, m.leg, m.entry_type, m.amount, m.currency, m.balance,
-                m.available_balance, m.version, m.posting_date, m.value_date, moment, m.hash, m.prev_hash, m.log_head
-            FROM moved AS m
-        ), told AS (
-            INSERT INTO core.outbox (event_type, aggregate_id, account_ids, trace_id, correlation_id)
-            SELECT 'bank.core.posting_completed', v_id, ids, h.trace_id, h.correlation_id
-            FROM header AS h
-            WHERE round = 1
-        )
-        SELECT count(*), bool_and(m.fine), any_value(m.reverses_transaction_id)
-        INTO n, plain, reversed
-        FROM moved AS m;
-        moved_legs := moved_legs + n;
-        fine := fine AND plain;
+    -- Credits first: an account may appear on both sides.
+    FOR l IN
+        SELECT n.transaction_id, n.leg, n.account_id, n.entry_type, n.amount, n.currency,
+            CASE n.entry_type WHEN 'DEBIT' THEN -n.amount ELSE n.amount END AS signed
+        FROM new_legs AS n
+        ORDER BY n.entry_type, n.leg
+    LOOP
+        UPDATE accounts.accounts AS x
+        SET balance = x.balance + l.signed,
+            available_balance = x.available_balance + l.signed,
+            version = x.version + 1,
+            log_seq = x.log_seq + 1,
+            last_posted_at = moment,
+            log_head = sha256(x.log_head || uuid_send(x.account_id) || int8send(x.log_seq + 1) || uuid_send(l.transaction_id)
+                || int2send(l.leg) || int8send((l.signed * 100)::bigint) || int8send(((x.balance + l.signed) * 100)::bigint)
+                || int8send(((x.available_balance + l.signed) * 100)::bigint) || int4send(x.version + 1)
+                || timestamptz_send(moment) || header_hash)
+        WHERE x.account_id = l.account_id
+        RETURNING WITH (OLD AS before, NEW AS after) after.balance, after.available_balance, after.version, after.log_seq,
+            before.log_head AS prev_hash, after.log_head, l.currency = after.currency AND CASE l.entry_type
+                WHEN 'DEBIT'
+                    THEN after.allows_debit AND (after.is_internal OR after.available_balance + after.overdraft_limit >= 0)
+                ELSE after.allows_credit
+            END AS fine
+        INTO a;
+        EXIT WHEN NOT FOUND;
+        INSERT INTO core.transaction_log (account_id, seq, transaction_id, leg, entry_type, amount, currency, balance_after,
+            available_after, account_version, posting_date, value_date, posted_at, transaction_hash, prev_hash, row_hash)
+        VALUES (l.account_id, a.log_seq, l.transaction_id, l.leg, l.entry_type, l.amount, l.currency, a.balance,
+            a.available_balance, a.version, header.posting_date, header.value_date, moment, header_hash, a.prev_hash, a.log_head);
+        fine := fine AND a.fine;
+        moved := moved + 1;
     END LOOP;
 
-    IF moved_legs = 0 AND NOT EXISTS (SELECT FROM accounts.transactions AS t WHERE t.transaction_id = v_id) THEN
-        RAISE EXCEPTION 'no transaction %: its header comes first', v_id
-            USING ERRCODE = 'NB010', CONSTRAINT = 'TRANSACTION_NOT_FOUND';
-    END IF;
-    IF fine IS NOT TRUE OR moved_legs < 2 OR moved_legs <> count_legs OR last_leg <> count_legs THEN
-        PERFORM accounts.refuse_legs(array_agg(l.leg ORDER BY l.leg), array_agg(l.account_id ORDER BY l.leg),
-            array_agg(l.entry_type::text ORDER BY l.leg), array_agg(l.currency ORDER BY l.leg),
-            count(DISTINCT l.transaction_id) = 1)
-        FROM new_legs AS l;
+    IF NOT fine OR moved < 2 OR moved <> legs OR moved <> last_leg THEN
+        PERFORM accounts.refuse_legs(array_agg(n.leg ORDER BY n.leg), array_agg(n.account_id ORDER BY n.leg),
+            array_agg(n.entry_type::text ORDER BY n.leg), array_agg(n.currency ORDER BY n.leg),
+            count(DISTINCT n.transaction_id) = 1)
+        FROM new_legs AS n;
     END IF;
     IF NOT balanced THEN
-        RAISE EXCEPTION 'debits and credits of transaction % differ', v_id
+        RAISE EXCEPTION 'debits and credits of transaction % differ', header.transaction_id
             USING ERRCODE = 'NB001', CONSTRAINT = 'UNBALANCED_TRANSACTION';
     END IF;
-    IF reversed IS NOT NULL THEN
-        PERFORM accounts.record_reversal(reversed, v_id);
+    IF header.reverses_transaction_id IS NOT NULL THEN
+        PERFORM accounts.record_reversal(header.reverses_transaction_id, header.transaction_id);
     END IF;
+    INSERT INTO core.outbox (event_type, aggregate_id, account_ids, trace_id, correlation_id)
+    VALUES ('bank.core.posting_completed', header.transaction_id, ids, header.trace_id, header.correlation_id);
     RETURN NULL;
 END
 $$;
@@ -340,8 +305,7 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- Post a transaction of any number of legs: one round trip. The same key and payload give the first answer again.
--- Plans are kept: planning anew for the length of an array costs more than the posting. And what was planned for ten
--- thousand legs must not read every account for two: legs find their accounts one by one, by the key.
+-- Plans are kept: planning anew for the length of an array costs more than the posting.
 CREATE FUNCTION accounts.post_transaction(
     p_idempotency_key text, p_account_ids uuid [], p_entry_types text [], p_amounts numeric [],
     p_currencies text [] DEFAULT NULL, p_posting_date date DEFAULT NULL, p_value_date date DEFAULT NULL,
@@ -349,8 +313,7 @@ CREATE FUNCTION accounts.post_transaction(
     p_correlation_id text DEFAULT NULL, p_reverses_transaction_id uuid DEFAULT NULL,
     OUT transaction_id uuid, OUT replayed boolean
 )
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
-SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     amount numeric;
     day date := coalesce(p_posting_date, (clock_timestamp() AT TIME ZONE 'Pacific/Auckland')::date);

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -36,7 +36,7 @@ class Trace:
 def rows(
     conn: psycopg.Connection[TupleRow],
     file: str,
-    name: str,
+    name: str | Sequence[str],
     kind: type[T],
     parameters: Mapping[str, object] = _NONE,
     *,
@@ -44,13 +44,15 @@ def rows(
 ) -> list[T]:
     """The rows of a named query, one ``kind`` each, built from the columns by name. One round trip.
 
+    Several names are pieces of one query.
+
     Raises what ``failures.translate`` makes of the failure.
     """
     failure: NeonctlError | None = None
     found: list[T] = []
     try:
         with conn.cursor(row_factory=class_row(kind)) as cursor:
-            found = cursor.execute(query(file, name, "banking"), parameters).fetchall()
+            found = cursor.execute(_text(file, name), parameters).fetchall()
     except psycopg.Error as error:
         failure = translate(error, doing)
     if failure is not None:  # outside the handler: its context would repeat values
@@ -61,7 +63,7 @@ def rows(
 def row(
     conn: psycopg.Connection[TupleRow],
     file: str,
-    name: str,
+    name: str | Sequence[str],
     kind: type[T],
     parameters: Mapping[str, object] = _NONE,
     *,
@@ -69,6 +71,12 @@ def row(
 ) -> T:
     """The one row of a query that always gives one. Raises what ``rows`` raises."""
     return rows(conn, file, name, kind, parameters, doing=doing)[0]
+
+
+def _text(file: str, name: str | Sequence[str]) -> LiteralString:
+    if isinstance(name, str):
+        return query(file, name, "banking")
+    return "\n".join(query(file, piece, "banking") for piece in name)
 
 
 def parse_id(text: str, what: str) -> UUID:

@@ -1,0 +1,99 @@
+-- Seals: the heads of every account's chains at one instant, chained themselves. One exported outside the database
+-- convicts whoever rewrites a chain from its first row on.
+
+CREATE TABLE core.log_seals (
+    seal_no bigint NOT NULL CONSTRAINT log_seals_pkey PRIMARY KEY,
+    previous_hash core.sha256_hash NOT NULL,
+    accounts bigint NOT NULL,
+    log_rows bigint NOT NULL,
+    hold_rows bigint NOT NULL,
+    batch_hash core.sha256_hash NOT NULL,
+    seal_hash core.sha256_hash NOT NULL CONSTRAINT uniq_log_seals_seal_hash UNIQUE,
+    sealed_at timestamptz NOT NULL,
+    actor text,
+    trace_id text,
+    CONSTRAINT chk_log_seals_seal_no CHECK (seal_no >= 1)
+);
+
+CREATE TABLE core.log_seal_entries (
+    account_id uuid NOT NULL,
+    seal_no bigint NOT NULL CONSTRAINT fk_log_seal_entries_seal_no REFERENCES core.log_seals (seal_no)
+    DEFERRABLE INITIALLY DEFERRED,
+    seq bigint NOT NULL,
+    head core.sha256_hash NOT NULL,
+    hold_seq bigint NOT NULL,
+    hold_head core.sha256_hash NOT NULL,
+    CONSTRAINT log_seal_entries_pkey PRIMARY KEY (account_id, seal_no)
+);
+
+CREATE INDEX idx_log_seal_entries_seal_no ON core.log_seal_entries (seal_no);
+
+COMMENT ON TABLE core.log_seals IS 'Seals over the chains of all accounts, each over the one before. Append-only.';
+COMMENT ON COLUMN core.log_seals.log_rows IS 'Rows of core.transaction_log at that instant.';
+COMMENT ON TABLE core.log_seal_entries IS 'Heads of the accounts whose chains moved since their last entry. Append-only.';
+
+CREATE TRIGGER trg_log_seals_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON core.log_seals
+FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
+CREATE TRIGGER trg_log_seal_entries_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON core.log_seal_entries
+FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
+ALTER TABLE core.log_seals ENABLE ALWAYS TRIGGER trg_log_seals_append_only;
+ALTER TABLE core.log_seal_entries ENABLE ALWAYS TRIGGER trg_log_seal_entries_append_only;
+
+-- Seal what moved since the last seal; nothing new: the last seal again.
+CREATE FUNCTION core.seal_log(
+    p_actor text DEFAULT NULL, p_trace_id text DEFAULT NULL,
+    OUT seal_no bigint, OUT previous_hash bytea, OUT accounts bigint, OUT log_rows bigint, OUT hold_rows bigint,
+    OUT batch_hash bytea, OUT seal_hash bytea, OUT sealed_at timestamptz, OUT created boolean
+)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    last core.log_seals;
+BEGIN
+    LOCK TABLE core.log_seals IN SHARE ROW EXCLUSIVE MODE; -- one seal at a time
+    SELECT s.* INTO last FROM core.log_seals AS s ORDER BY s.seal_no DESC LIMIT 1;
+    seal_no := coalesce(last.seal_no, 0) + 1;
+    previous_hash := coalesce(last.seal_hash, '\x0000000000000000000000000000000000000000000000000000000000000000');
+    sealed_at := clock_timestamp();
+    -- One statement, so one instant for all heads.
+    WITH heads AS MATERIALIZED (
+        SELECT a.account_id, a.log_seq, a.log_head, a.hold_seq, a.hold_head FROM accounts.accounts AS a
+    ), entries AS (
+        INSERT INTO core.log_seal_entries (account_id, seal_no, seq, head, hold_seq, hold_head)
+        SELECT h.account_id, seal_log.seal_no, h.log_seq, h.log_head, h.hold_seq, h.hold_head
+        FROM heads AS h
+        LEFT JOIN (
+            SELECT DISTINCT ON (e.account_id) e.account_id, e.seq, e.hold_seq
+            FROM core.log_seal_entries AS e
+            ORDER BY e.account_id, e.seal_no DESC
+        ) AS sealed ON sealed.account_id = h.account_id
+        WHERE h.log_seq > coalesce(sealed.seq, 0) OR h.hold_seq > coalesce(sealed.hold_seq, 0)
+        RETURNING account_id, seq, head, hold_seq, hold_head
+    )
+    SELECT count(*), (SELECT coalesce(sum(h.log_seq), 0) FROM heads AS h), (SELECT coalesce(sum(h.hold_seq), 0) FROM heads AS h),
+        sha256(coalesce(string_agg(uuid_send(e.account_id) || int8send(e.seq) || e.head || int8send(e.hold_seq) || e.hold_head,
+            '' ORDER BY e.account_id), ''))
+    INTO accounts, log_rows, hold_rows, batch_hash
+    FROM entries AS e;
+    created := accounts > 0;
+    IF created THEN
+        seal_hash := sha256(previous_hash || int8send(seal_no) || int8send(accounts) || int8send(log_rows) || int8send(hold_rows)
+            || timestamptz_send(sealed_at) || batch_hash);
+        INSERT INTO core.log_seals (seal_no, previous_hash, accounts, log_rows, hold_rows, batch_hash, seal_hash, sealed_at,
+            actor, trace_id)
+        VALUES (seal_log.seal_no, seal_log.previous_hash, seal_log.accounts, seal_log.log_rows, seal_log.hold_rows,
+            seal_log.batch_hash, seal_log.seal_hash, seal_log.sealed_at, p_actor, p_trace_id);
+    ELSE
+        seal_no := last.seal_no;
+        previous_hash := last.previous_hash;
+        accounts := last.accounts;
+        log_rows := last.log_rows;
+        hold_rows := last.hold_rows;
+        batch_hash := last.batch_hash;
+        seal_hash := last.seal_hash;
+        sealed_at := last.sealed_at;
+    END IF;
+END
+$$;
+
+REVOKE EXECUTE ON FUNCTION core.seal_log(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION core.seal_log(text, text) TO bank_core_app_user;
