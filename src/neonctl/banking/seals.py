@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 from neonctl.banking.accounts import NO_TRACE
 from neonctl.banking.chain import seal_bytes
 from neonctl.banking.moments import parse_moment, show_moment
-from neonctl.banking.statement import Trace, row
+from neonctl.banking.statement import Trace, patiently, row
 from neonctl.errors import UsageError
 
 _KIND = "neonctl ledger seal"
@@ -69,7 +69,8 @@ class _SealRow:
 
 def seal_ledger(conn: psycopg.Connection[TupleRow], *, trace: Trace = NO_TRACE) -> NewSeal | None:
     """Seal every chain as it stands. None: there is nothing to seal yet. Raises what ``failures.translate`` gives."""
-    found = row(conn, "seals", "seal", _SealRow, trace.values(), doing="sealing the ledger")
+    with patiently(conn, "sealing the ledger"):
+        found = row(conn, "seals", "seal", _SealRow, trace.values(), doing="sealing the ledger")
     return None if found.seal_no is None else NewSeal(**vars(found))
 
 
@@ -94,7 +95,11 @@ def parse_anchor(text: str) -> Seal:
     """The seal that ``anchor_text`` wrote. Raises ``UsageError`` ANCHOR_INVALID, also when it does not fit its own hash."""
     try:
         found = cast("dict[str, Any]", json.loads(text))
-        if found["kind"] != _KIND or found["schema_version"] != 1 or any(type(found[name]) is not int for name in _NUMBERS):
+        if (
+            found["kind"] != _KIND
+            or found["schema_version"] != 1
+            or any(type(found[name]) is not int for name in _NUMBERS)
+        ):
             raise ValueError
         seal = Seal(
             **{name: found[name] for name in _NUMBERS},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString, TypeVar
 from uuid import UUID
@@ -71,6 +72,17 @@ def row(
 ) -> T:
     """The one row of a query that always gives one. Raises what ``rows`` raises."""
     return rows(conn, file, name, kind, parameters, doing=doing)[0]
+
+
+@contextmanager
+def patiently(conn: psycopg.Connection[TupleRow], doing: str) -> Generator[None]:
+    """A transaction in which one statement may take long: the time limits of sessions are meant for small ones."""
+    try:
+        with conn.transaction():
+            conn.execute("SELECT pg_catalog.set_config('statement_timeout', '1h', true)")
+            yield
+    except psycopg.Error as error:
+        raise translate(error, doing) from None
 
 
 def _text(file: str, name: str | Sequence[str]) -> LiteralString:

@@ -29,11 +29,17 @@ Connection = psycopg.Connection[TupleRow]
 Door = Callable[[], AbstractContextManager[Connection]]
 
 JOBS: Final = 3
-_PART_ROWS: Final = 50_000
+_PART_ROWS: Final = 200_000
 _MOST_FAULTS: Final = 50
 _KEEP_AWAKE_S: Final = 20
 _FIRST_ID, _LAST_ID = UUID(int=0), UUID(int=2**128 - 1)
-_ORDER: Final = ("core.log_seals", "core.transaction_log", "core.hold_log", "core.log_seal_entries", "accounts.accounts")
+_ORDER: Final = (
+    "core.log_seals",
+    "core.transaction_log",
+    "core.hold_log",
+    "core.log_seal_entries",
+    "accounts.accounts",
+)
 _DOING = "verifying the ledger"
 
 
@@ -340,7 +346,12 @@ def _snapshot(run: _Run) -> _Task:
         part = row(conn, "verify", "snapshot", _Part, parameters, doing=_DOING)
         table, named = "accounts.daily_balance_snapshots", f"{run.snapshot_date}/{run.jurisdiction}"
         faults = [
-            Fault("altered", table, f"{run.snapshot_date}/{account}", "the snapshot is not what the log says of the cutoff")
+            Fault(
+                "altered",
+                table,
+                f"{run.snapshot_date}/{account}",
+                "the snapshot is not what the log says of the cutoff",
+            )
             for account in part.faulty
         ]
         if part.items != run.accounts:
@@ -356,7 +367,9 @@ def _seal(seal: Seal) -> _Task:
         batch = row(conn, "verify", "seal_batch", _Batch, parameters, doing=_DOING)
         table = "core.log_seal_entries"
         faults = [
-            Fault("altered", table, f"{seal.seal_no}/{account}", f"the chain of {account} is not the one that was sealed")
+            Fault(
+                "altered", table, f"{seal.seal_no}/{account}", f"the chain of {account} is not the one that was sealed"
+            )
             for account in batch.faulty
         ]
         if batch.batch_hash != seal.batch_hash or batch.entries != seal.accounts:
@@ -390,7 +403,9 @@ def _hold_fault(conn: Connection, account: UUID, since: int) -> Fault:
     return _fault(found, "core.hold_log", Head(start.hold_seq, start.hold_head), head, account)
 
 
-def _fault(found: Sequence[LogRow] | Sequence[HoldRow], table: str, start: Head, end: Head | None, account: UUID) -> Fault:
+def _fault(
+    found: Sequence[LogRow] | Sequence[HoldRow], table: str, start: Head, end: Head | None, account: UUID
+) -> Fault:
     if end is None:
         return Fault("removed", "accounts.accounts", str(account), f"account {account} is gone, its rows are not")
     fault = first_fault(account, found, table=table, start=start, end=end)

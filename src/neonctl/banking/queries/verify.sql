@@ -304,8 +304,10 @@ ORDER BY 1
 LIMIT 20
 
 -- held_sums --
-SELECT a.account_id::text AS row, 'balance' AS kind,
-    'available_balance says ' || a.available_balance || ', balance less unreleased holds is ' || a.balance - coalesce(h.held, 0) AS message
+SELECT coalesce(a.account_id, h.account_id)::text AS row, 'balance' AS kind, CASE
+    WHEN a.account_id IS NULL THEN 'there are holds on an account that is not there'
+    ELSE 'available_balance says ' || a.available_balance || ', balance less unreleased holds is ' || a.balance - coalesce(h.held, 0)
+END AS message
 FROM accounts.accounts AS a
 FULL JOIN (
     SELECT p.account_id, sum(p.amount) AS held FROM accounts.pending_holds AS p WHERE p.released_at IS NULL GROUP BY 1
