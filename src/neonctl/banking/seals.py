@@ -92,25 +92,34 @@ def anchor_text(seal: Seal) -> str:
 
 
 def parse_anchor(text: str) -> Seal:
-    """The seal that ``anchor_text`` wrote. Raises ``UsageError`` ANCHOR_INVALID, also when it does not fit its own hash."""
+    """The seal that ``anchor_text`` wrote.
+
+    Raises ``UsageError`` ANCHOR_INVALID, also when the seal does not have the hash of its values.
+    """
     try:
-        found = cast("dict[str, Any]", json.loads(text))
-        if (
-            found["kind"] != _KIND
-            or found["schema_version"] != 1
-            or any(type(found[name]) is not int for name in _NUMBERS)
-        ):
-            raise ValueError
-        seal = Seal(
-            **{name: found[name] for name in _NUMBERS},
-            **{name: bytes.fromhex(found[name]) for name in _HASHES},
-            sealed_at=parse_moment(found["sealed_at"]),
-        )
+        seal = _parsed(cast("dict[str, Any]", json.loads(text)))
     except (ValueError, KeyError, TypeError, UsageError):
-        raise _invalid("the file is not an exported seal") from None
+        seal = None
+    if seal is None:
+        raise _invalid("the file is not an exported seal")
     if seal.computed() != seal.seal_hash:
         raise _invalid("the file was changed: the seal in it does not have the hash of its values")
     return seal
+
+
+def _parsed(found: dict[str, Any]) -> Seal | None:
+    if found["kind"] != _KIND or found["schema_version"] != 1 or any(type(found[name]) is not int for name in _NUMBERS):
+        return None
+    return Seal(
+        seal_no=found["seal_no"],
+        previous_hash=bytes.fromhex(found["previous_hash"]),
+        accounts=found["accounts"],
+        log_rows=found["log_rows"],
+        hold_rows=found["hold_rows"],
+        batch_hash=bytes.fromhex(found["batch_hash"]),
+        seal_hash=bytes.fromhex(found["seal_hash"]),
+        sealed_at=parse_moment(found["sealed_at"]),
+    )
 
 
 def _invalid(message: str) -> UsageError:

@@ -166,13 +166,12 @@ def verify_ledger(
     the ledger is no error: it is in the result.
     """
     scope = scope or Scope()
-    with door() as holder:
-        with _looking(holder, None):
-            as_of, snapshot = _instant(holder)
-            seals = _seals(holder, scope)
-            faults = [*_guards(holder), *_seal_chain(seals, scope)]
-            tasks = _account_tasks(holder, scope) if scope.account else _tasks(holder, scope, seals)
-            parts = _run(holder, door, snapshot, tasks, jobs=jobs, progress=progress)
+    with door() as holder, _looking(holder, None):
+        as_of, snapshot = _instant(holder)
+        seals = _seals(holder, scope)
+        faults = [*_guards(holder), *_seal_chain(seals, scope)]
+        tasks = _account_tasks(holder, scope) if scope.account else _tasks(holder, scope, seals)
+        parts = _run(holder, door, snapshot, tasks, jobs=jobs, progress=progress)
     faults += [fault for _, found in parts for fault in found]
     if scope.account is None:
         faults += _trial_balance([part for part, _ in parts])

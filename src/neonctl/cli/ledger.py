@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neonctl.cli.bank import Desk, Environment, IdempotencyKey, document, lines
+from neonctl.cli.bank import Desk, Environment, IdempotencyKey, document, lines, plain
+from neonctl.cli.bank_text import progress_of, verification_text
 from neonctl.cli.options import command, command_group
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def register(app: typer.Typer) -> None:
     group = command_group(app, "ledger", "The ledger: double-entry posting, and proof that nobody changed it.")
     command(group, "post")(ledger_post)
     command(group, "reverse")(ledger_reverse)
+    command(group, "verify")(ledger_verify)
+    command(group, "seal")(ledger_seal)
 
 
 def ledger_post(
@@ -94,6 +97,65 @@ def ledger_reverse(
         desk.log("transaction_reversed", reverses_transaction_id=transaction_id, **document(posted))
     result = {**document(posted), "reverses_transaction_id": str(transaction_id)}
     session.emit(result, lines(result))
+    return 0
+
+
+def ledger_verify(
+    session: Session,
+    env: Environment,
+    account: Annotated[str | None, typer.Option("--account", help="Only this account's chains")] = None,
+    since: Annotated[
+        int, typer.Option("--since", min=1, metavar="SEAL", help="Only what came after this seal [default: everything]")
+    ] = 0,
+    anchor: Annotated[
+        Path | None, typer.Option("--anchor", help="A seal that was exported: it must still be what it was")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, max=32, help="Sessions that look side by side")] = 3,
+) -> int:
+    """Prove chains, journal, balances, holds and snapshots. Exit 1, and the first wrong row of each, if one is wrong."""
+    from neonctl.banking.seals import parse_anchor
+    from neonctl.banking.statement import parse_id
+    from neonctl.banking.verification import Scope, verify_ledger
+
+    scope = Scope(
+        account=None if account is None else parse_id(account, "an account"),
+        since=since,
+        anchor=None if anchor is None else parse_anchor(_text(anchor)),
+    )
+    desk = Desk(session, env, "ledger verify")
+    with progress_of(session) as progress:
+        found = verify_ledger(desk.door("readonly"), scope, jobs=jobs, progress=progress)
+    desk.log("ledger_verified", intact=found.intact, log_rows=found.log_rows, faults=len(found.faults))
+    session.emit({**document(found), "intact": found.intact}, verification_text(found, scope))
+    return 0 if found.intact else 1
+
+
+def ledger_seal(
+    session: Session,
+    env: Environment,
+    export: Annotated[
+        Path | None, typer.Option("--export", help="Write the seal into this file: keep it outside of the database")
+    ] = None,
+) -> int:
+    """Seal all chains as they stand. An exported seal later exposes even a complete rewrite (verify --anchor)."""
+    from neonctl.banking.seals import anchor_text, seal_ledger
+    from neonctl.errors import NeonctlError, UsageError
+
+    desk = Desk(session, env, "ledger seal")
+    with desk.changing("ledger.seal", f"{env}/bank_core") as (conn, noted):
+        seal = seal_ledger(conn, trace=desk.trace)
+        if seal is None:
+            raise NeonctlError("NOTHING_TO_SEAL", "there is nothing to seal: nothing was posted yet")
+        noted.update(seal_no=str(seal.seal_no), seal_hash=seal.seal_hash.hex())
+        desk.log("ledger_sealed", seal_no=seal.seal_no, created=seal.created)
+    if export is not None:
+        try:
+            export.write_text(anchor_text(seal), encoding="utf-8")
+        except OSError as error:
+            raise UsageError("OUTPUT_UNWRITABLE", f"{export} cannot be written: {error.strerror}") from None
+    result = {key: value.hex() if isinstance(value, bytes) else value for key, value in vars(seal).items()}
+    shown = {**plain(result), "export": None if export is None else str(export)}
+    session.emit(shown, lines(shown))
     return 0
 
 

@@ -107,14 +107,12 @@ class EventBus:
             for event in events
         ]
         answer = call("events:PutEvents", self.name, self._client.put_events, Entries=entries)
-        return [
-            f"{entry['ErrorCode']}: {entry.get('ErrorMessage', '')}" if entry.get("ErrorCode") else None
-            for entry in answer["Entries"]
-        ]
+        codes = [(entry.get("ErrorCode"), entry.get("ErrorMessage", "")) for entry in answer["Entries"]]
+        return [f"{code}: {message}" if code else None for code, message in codes]
 
 
 def _lanes(events: Sequence[OutgoingEvent], indexes: Sequence[int]) -> Iterator[list[list[int]]]:
-    """Batches that fit a call. A group that needs several gets a lane: they go one after another, lanes side by side."""
+    """Batches that fit a call. A group that needs several gets a lane: one after another, lanes side by side."""
     batch: list[int] = []
     size = 0
     position = 0
