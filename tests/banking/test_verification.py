@@ -252,7 +252,15 @@ def forge(superuser: Connection, books: Books) -> None:
             superuser.execute(
                 "UPDATE core.transaction_log SET amount = %s, balance_after = %s, available_after = %s, prev_hash = %s,"
                 " row_hash = %s WHERE account_id = %s AND seq = %s",
-                (forged.amount, forged.balance_after, forged.available_after, forged.prev_hash, previous, account, row.seq),
+                (
+                    forged.amount,
+                    forged.balance_after,
+                    forged.available_after,
+                    forged.prev_hash,
+                    previous,
+                    account,
+                    row.seq,
+                ),
             )
         superuser.execute(
             "UPDATE accounts.accounts SET balance = balance + %s, available_balance = available_balance + %s,"
@@ -317,7 +325,9 @@ def test_seals_are_a_chain_of_their_own(books):
         superuser.execute("UPDATE core.log_seals SET log_rows = log_rows + 1 WHERE seal_no = 2")
     assert faults(books.verify())[0] == ("altered", "core.log_seals", "2")
     with books.behind_its_back() as superuser:
-        superuser.execute("DELETE FROM core.log_seal_entries WHERE seal_no = 2; DELETE FROM core.log_seals WHERE seal_no = 2")
+        superuser.execute(
+            "DELETE FROM core.log_seal_entries WHERE seal_no = 2; DELETE FROM core.log_seals WHERE seal_no = 2"
+        )
     assert faults(books.verify())[0] == ("removed", "core.log_seals", "2")
 
 
@@ -352,6 +362,3 @@ def test_postings_go_on_while_the_ledger_is_verified(books):
     found = verify_ledger(door, jobs=2)
     assert found.intact, found.faults
     assert found.log_rows == 22
-
-
-

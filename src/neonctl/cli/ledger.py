@@ -112,7 +112,7 @@ def ledger_verify(
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, max=32, help="Sessions that look side by side")] = 3,
 ) -> int:
-    """Prove chains, journal, balances, holds and snapshots. Exit 1, and the first wrong row of each, if one is wrong."""
+    """Prove chains, journal, balances, holds and snapshots. Exit 1, naming the first wrong row of each."""
     from neonctl.banking.seals import parse_anchor
     from neonctl.banking.statement import parse_id
     from neonctl.banking.verification import Scope, verify_ledger
