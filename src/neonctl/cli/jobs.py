@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -64,6 +64,12 @@ def _line(result: JobResult) -> str:
     if result.error is not None:
         return f"{result.job:<11}  failed   {result.error.code}: {result.error.message}"
     facts = (
-        ", ".join(f"{key} {value}" for key, value in plain(result.facts).items()) if result.outcome == "done" else ""
+        ", ".join(f"{key} {_said(value)}" for key, value in plain(result.facts).items())
+        if result.outcome == "done"
+        else ""
     )
     return f"{result.job:<11}  {result.outcome:<7}  {facts}".rstrip()
+
+
+def _said(value: object) -> str:
+    return " and ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)

@@ -105,8 +105,8 @@ def ledger_verify(
     env: Environment,
     account: Annotated[str | None, typer.Option("--account", help="Only this account's chains")] = None,
     since: Annotated[
-        int, typer.Option("--since", min=1, metavar="SEAL", help="Only what came after this seal [default: everything]")
-    ] = 0,
+        int | None, typer.Option("--since", min=1, metavar="SEAL", help="Only what came after this seal")
+    ] = None,
     anchor: Annotated[
         Path | None, typer.Option("--anchor", help="A seal that was exported: it must still be what it was")
     ] = None,
@@ -119,7 +119,7 @@ def ledger_verify(
 
     scope = Scope(
         account=None if account is None else parse_id(account, "an account"),
-        since=since,
+        since=since or 0,
         anchor=None if anchor is None else parse_anchor(_text(anchor)),
     )
     desk = Desk(session, env, "ledger verify")
