@@ -10,4 +10,3 @@ DROP FUNCTION accounts.apply_hold(accounts.pending_holds, text, integer);
 DROP TABLE core.hold_log;
 DROP TABLE accounts.pending_holds;
 DROP FUNCTION core.enter_ledger();
-DROP FUNCTION core.framed(text);

@@ -5,7 +5,7 @@ ALTER TABLE accounts.accounts ADD CONSTRAINT chk_accounts_not_overdrawn CHECK (i
 DROP TRIGGER trg_postings_applied ON accounts.postings;
 DROP FUNCTION accounts.apply_postings();
 DROP FUNCTION accounts.record_reversal(uuid, uuid);
-DROP FUNCTION accounts.refuse_legs(smallint [], uuid [], text [], text [], boolean);
+DROP FUNCTION accounts.refuse_legs(smallint [], uuid [], text [], text [], boolean, boolean);
 DROP TABLE core.transaction_log;
 DROP TABLE accounts.reversals;
 ALTER TABLE accounts.transactions DROP CONSTRAINT fk_transactions_first_leg;

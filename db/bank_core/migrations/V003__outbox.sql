@@ -1,3 +1,6 @@
+-- squawk-ignore-file prefer-bigint-over-int
+-- (attempts are few)
+--
 -- What other systems must hear of stands in the same transaction as what happened (transactional outbox).
 
 CREATE TABLE core.outbox (

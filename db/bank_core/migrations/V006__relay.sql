@@ -9,7 +9,7 @@ $$;
 CREATE FUNCTION core.outbox_events(p_row core.outbox)
 RETURNS TABLE (n integer, event_id text, event_type text, payload jsonb)
 LANGUAGE sql STABLE AS $$
-    SELECT 0, (p_row).aggregate_id || ':' || ((p_row).payload ->> 'version'), (p_row).event_type, (p_row).payload
+    SELECT 0, ((p_row).payload ->> 'account_id') || ':' || ((p_row).payload ->> 'version'), (p_row).event_type, (p_row).payload
     WHERE (p_row).payload IS NOT NULL
     UNION ALL
     (SELECT 0, (p_row).aggregate_id::text, (p_row).event_type, jsonb_build_object(

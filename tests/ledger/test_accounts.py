@@ -1,0 +1,107 @@
+"""Opening accounts, who holds them, and what their standing may become."""
+
+from __future__ import annotations
+
+import uuid
+from decimal import Decimal
+
+import psycopg
+import pytest
+
+from ledger.conftest import Bank, Teller, refused
+
+_OPEN = "SELECT account_id, replayed FROM accounts.open_account(%s, %s, %s::uuid[], %s::numeric[], false, 0, %s)"
+
+
+def test_an_account_is_opened_once_per_key(bank: Bank, teller: Teller) -> None:
+    parties, key = [uuid.uuid4(), uuid.uuid4(), uuid.uuid4()], bank.key()
+    first = teller.conn.execute(_OPEN, ["NZD", "NZ", parties, None, key]).fetchone()
+    again = teller.conn.execute(_OPEN, ["NZD", "NZ", parties, None, key]).fetchone()
+    assert first is not None
+    assert again is not None
+    assert (first[0], first[1], again) == (again[0], False, (first[0], True))
+    shares = teller.conn.execute(
+        "SELECT balance_share_pct::text FROM accounts.account_party_relationships WHERE account_id = %s ORDER BY 1",
+        [first[0]],
+    ).fetchall()
+    assert shares == [("33.3333",), ("33.3333",), ("33.3334",)]
+    refused("IDEMPOTENCY_KEY_REUSED", lambda: teller.conn.execute(_OPEN, ["AUD", "NZ", parties, None, key]))
+
+
+@pytest.mark.parametrize("shares", [["50", "49.99"], ["100", "0.0001"]])
+def test_shares_sum_to_the_whole(teller: Teller, shares: list[str]) -> None:
+    parties = [uuid.uuid4(), uuid.uuid4()]
+    wrong = [Decimal(share) for share in shares]
+    refused("SHARES_NOT_100", lambda: teller.conn.execute(_OPEN, ["NZD", "NZ", parties, wrong, None]))
+
+
+@pytest.mark.parametrize(
+    ("parties", "shares"),
+    [(0, None), (2, ["100"]), (2, ["0", "100"]), (2, ["NaN", "100"]), (2, ["33.33333", "66.66667"])],
+)
+def test_shares_that_are_none(teller: Teller, parties: int, shares: list[str] | None) -> None:
+    ids = [uuid.uuid4() for _ in range(parties)]
+    wrong = None if shares is None else [Decimal(share) for share in shares]
+    refused("SHARES_INVALID", lambda: teller.conn.execute(_OPEN, ["NZD", "NZ", ids, wrong, None]))
+    twice = [uuid.uuid4()] * 2
+    refused("SHARES_INVALID", lambda: teller.conn.execute(_OPEN, ["NZD", "NZ", twice, None, None]))
+
+
+@pytest.mark.parametrize(("currency", "jurisdiction"), [("USD", "NZ"), ("NZD", "US"), ("nzd", "NZ")])
+def test_only_what_the_bank_deals_in(teller: Teller, currency: str, jurisdiction: str) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation):
+        teller.open(currency=currency, jurisdiction=jurisdiction)
+
+
+def test_a_holder_leaves_and_another_takes_the_share(bank: Bank, teller: Teller) -> None:
+    account = teller.open()
+    end = "UPDATE accounts.account_party_relationships SET valid_to = clock_timestamp() WHERE account_id = %s"
+    teller.conn.execute(end, [account])  # nobody holds it: allowed, for a moment or for good
+    join = (
+        "INSERT INTO accounts.account_party_relationships (account_id, party_id, role, balance_share_pct)"
+        " VALUES (%s, gen_random_uuid(), 'HOLDER', %s)"
+    )
+    refused("SHARES_NOT_100", lambda: teller.conn.execute(join, [account, 60]))
+    with teller.conn.transaction():
+        teller.conn.execute(join, [account, 60])
+        teller.conn.execute(join, [account, 40])
+
+
+def test_who_changed_a_standing_is_on_record(teller: Teller) -> None:
+    account = teller.open()
+    changed = "SELECT version, changed FROM accounts.set_account_status(%s, %s, %s, 'kate', 'trace-1')"
+    assert teller.conn.execute(changed, [account, "RESTRICTED", "FROZEN"]).fetchone() == (1, True)
+    assert teller.conn.execute(changed, [account, "RESTRICTED", "FROZEN"]).fetchone() == (1, False)
+    teller.conn.execute("UPDATE accounts.accounts SET status = 'ACTIVE', restriction_reason = NULL")
+    rows = teller.conn.execute(
+        "SELECT version, to_status, to_restriction_reason, actor, trace_id FROM accounts.status_changes ORDER BY version"
+    ).fetchall()
+    assert rows == [(1, "RESTRICTED", "FROZEN", "kate", "trace-1"), (2, "ACTIVE", None, None, None)]
+
+
+def test_neighbours_of_the_ledger_keep_their_rules(bank: Bank, teller: Teller) -> None:
+    internal, customer = teller.internal(), teller.open()
+    nostro = (
+        "INSERT INTO treasury.nostro_accounts (account_id, correspondent_bic, correspondent_account, currency, opened_on)"
+        " VALUES (%s, %s, '1', %s, '2026-01-01') RETURNING nostro_id"
+    )
+    refused("CURRENCY_MISMATCH", lambda: teller.conn.execute(nostro, [customer, "ANZBNZ22", "NZD"]))
+    refused("CURRENCY_MISMATCH", lambda: teller.conn.execute(nostro, [internal, "ANZBNZ22", "AUD"]))
+    with pytest.raises(psycopg.errors.CheckViolation):
+        teller.conn.execute(nostro, [internal, "anz", "NZD"])
+    row = teller.conn.execute(nostro, [internal, "ANZBNZ22", "NZD"]).fetchone()
+    assert row is not None
+    teller.conn.execute("INSERT INTO treasury.nostro_statements VALUES (%s, '2026-01-01', -5)", [row[0]])
+    asset = (
+        "INSERT INTO assets.asset_register (asset_code, asset_class, name, account_id, currency, cost, acquired_on)"
+        " VALUES ('B-1', %s, 'Bond', %s, 'NZD', %s, '2026-01-01')"
+    )
+    teller.conn.execute(asset, ["GOVERNMENT_BOND", internal, 10])
+    for wrong in (["GOLD", internal, 10], ["LOAN", internal, 0], ["LOAN", internal, Decimal("NaN")]):
+        with pytest.raises(psycopg.errors.CheckViolation):
+            teller.conn.execute(asset, wrong)
+    context = "INSERT INTO contexts.business_contexts (context_code, name, jurisdiction) VALUES (%s, 'Retail', 'NZ')"
+    teller.conn.execute(context, ["RETAIL"])
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        teller.conn.execute(context, ["RETAIL"])
+    assert bank.connect("readonly").execute("SELECT count(*) FROM contexts.business_contexts").fetchone() == (1,)

@@ -1,0 +1,138 @@
+"""Seals commit to every chain; the outbox gives every event, in order per account, at least once."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import uuid
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from ledger.conftest import Bank, Teller, refused
+
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def _seal(teller: Teller) -> tuple[int, bytes, int, int, int, bytes, bytes, datetime, bool]:
+    row = teller.conn.execute("SELECT * FROM core.seal_log('somebody')").fetchone()
+    assert row is not None
+    return row  # pyright: ignore[reportReturnType]
+
+
+def test_a_seal_can_be_computed_outside_the_database(teller: Teller) -> None:
+    a, b = teller.open(money="10"), teller.open()
+    teller.hold(a, "1")
+    first = _seal(teller)
+    assert _seal(teller)[:8] == first[:8]
+    assert _seal(teller)[8] is False
+    teller.move(a, b, "1")
+    second = _seal(teller)
+    previous = bytes(32)
+    for number, seal in enumerate((first, second), 1):
+        seal_no, previous_hash, accounts, log_rows, hold_rows, batch_hash, seal_hash, sealed_at, _ = seal
+        entries = teller.conn.execute(
+            "SELECT account_id, seq, head, hold_seq, hold_head FROM core.log_seal_entries WHERE seal_no = %s", [seal_no]
+        ).fetchall()
+        batch = b"".join(
+            account.bytes + struct.pack(">q", seq) + head + struct.pack(">q", hold_seq) + hold_head
+            for account, seq, head, hold_seq, hold_head in sorted(entries)  # pyright: ignore[reportAttributeAccessIssue]
+        )
+        microseconds = (sealed_at - _EPOCH) // (sealed_at.resolution)
+        assert (seal_no, previous_hash, accounts) == (number, previous, len(entries))
+        assert batch_hash == hashlib.sha256(batch).digest()
+        assert seal_hash == hashlib.sha256(
+            previous + struct.pack(">qqqqq", seal_no, accounts, log_rows, hold_rows, microseconds) + batch_hash
+        ).digest()
+        previous = seal_hash
+    assert (first[2:5], second[2:5]) == ((2, 2, 1), (2, 4, 1))
+
+
+def test_a_row_of_the_log_can_be_computed_outside_the_database(bank: Bank, teller: Teller) -> None:
+    a, b = teller.open(money="10"), teller.open()
+    teller.conn.execute(
+        "SELECT accounts.post_transaction(%s, %s::uuid[], '{DEBIT,CREDIT}', '{1.25,1.25}', NULL, '2026-01-02', '2026-01-03',"
+        " 'MOD-020', 'Māori 🏦', NULL, '')",
+        ["ключ", [a, b]],
+    )
+    row = teller.conn.execute(
+        "SELECT l.*, t.created_at, t.created_by FROM core.transaction_log l JOIN accounts.transactions t USING (transaction_id)"
+        " WHERE l.account_id = %s AND l.seq = 2",
+        [a],
+    ).fetchone()
+    assert row is not None
+    transaction, created_at, prev_hash = row[2], row[16], row[14]
+    assert isinstance(transaction, uuid.UUID)
+    assert isinstance(created_at, datetime)
+    assert isinstance(prev_hash, bytes)
+
+    def text(value: str | None) -> bytes:
+        return b":" if value is None else str(len(value.encode())).encode() + b":" + value.encode()
+
+    def moment(value: datetime) -> bytes:
+        return struct.pack(">q", (value - _EPOCH) // value.resolution)
+
+    days = struct.pack(">ii", 9498, 9499)  # 2026-01-02 and -03, counted from 2000-01-01
+    header = hashlib.sha256(
+        transaction.bytes + bytes(16) + days + moment(created_at) + text("ключ") + text("MOD-020") + text("Māori 🏦")
+        + text(None) + text("") + text("bank_core_app_user")
+    ).digest()  # fmt: skip
+    posted_at = row[12]
+    assert isinstance(posted_at, datetime)
+    expected = hashlib.sha256(
+        prev_hash + a.bytes + struct.pack(">q", 2) + transaction.bytes + struct.pack(">h", 1) + b"NZD"
+        + struct.pack(">qqqi", -125, 875, 875, 2) + moment(posted_at) + header
+    ).digest()  # fmt: skip
+    assert (row[13], row[15]) == (header, expected)
+
+
+def _read(conn: psycopg.Connection[tuple[object, ...]], limit: int = 100) -> list[tuple[object, ...]]:
+    return conn.execute(
+        "SELECT event_no, event_type, event_id, payload FROM core.outbox_read(%s)", [limit]
+    ).fetchall()
+
+
+def test_a_posting_is_told_with_the_balances_it_made(teller: Teller) -> None:
+    till, a = teller.internal(), teller.open()
+    transaction = teller.move(till, a, "5")
+    teller.hold(a, "2")
+    events = _read(teller.conn)
+    assert [(row[1], row[2]) for row in events] == [
+        ("bank.core.posting_completed", str(transaction)),
+        *((("bank.core.balance_updated"), f"{account}:1") for account in sorted((till, a))),
+        ("bank.core.balance_updated", f"{a}:2"),
+    ]
+    posting, held = events[0][3], events[3][3]
+    assert isinstance(posting, dict)
+    assert isinstance(held, dict)
+    assert [(leg["account_id"], leg["amount"], leg["balance_after"]) for leg in posting["legs"]] == [
+        (str(till), "5.00", "-5.00"),
+        (str(a), "5.00", "5.00"),
+    ]
+    assert (held["balance"], held["available_balance"], held["version"]) == ("5.00", "3.00", 2)
+
+
+def test_a_relay_marks_what_it_published_and_reads_the_rest_again(bank: Bank, teller: Teller) -> None:
+    till, a, b, c = teller.internal(), teller.open(), teller.open(), teller.open(money="1")
+    teller.conn.execute("SELECT core.outbox_mark(array_agg(event_no)) FROM core.outbox")
+    teller.move(till, a, "1")
+    teller.move(c, b, "1")
+    teller.move(till, b, "1")
+    relay, other = bank.connect("app_user"), bank.connect("app_user")
+    first, second, third = sorted({int(str(row[0])) for row in _read(relay)})
+    with relay.transaction():
+        assert _read(relay, 1)[0][0] == first
+        refused("OUTBOX_RELAY_BUSY", lambda: _read(other))
+        relay.execute("SELECT core.outbox_fail(%s, 'no answer', 3, '1 hour')", [first])
+    # The first waits; the third shares its till; the second goes.
+    assert {row[0] for row in _read(relay)} == {second}
+    relay.execute("SELECT core.outbox_mark(%s)", [[second]])
+    assert _read(relay) == []
+    for _ in range(2):
+        relay.execute("SELECT core.outbox_fail(%s, 'no answer', 3)", [first])
+    assert {row[0] for row in _read(relay)} == {third}  # the first is dead
+    relay.execute("SELECT core.outbox_revive(%s)", [[first]])
+    assert {row[0] for row in _read(relay)} == {first, third}
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        bank.connect("readonly").execute("SELECT core.outbox_read()")

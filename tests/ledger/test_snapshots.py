@@ -1,0 +1,134 @@
+"""End of day: at the cutoff's instant, all or nothing, and the same figures however late."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import psycopg
+import pytest
+
+from ledger.conftest import Bank, Teller, refused
+
+# A jurisdiction's day can be made to end now: its wall clock is a row.
+_ENDS = (
+    "UPDATE core.jurisdictions SET eod_local = ((%s::timestamptz) AT TIME ZONE time_zone)::time WHERE jurisdiction = 'NZ'"
+    " RETURNING ((%s::timestamptz) AT TIME ZONE time_zone)::date"
+)
+
+
+def _end_day(bank: Bank) -> date:
+    """Make NZ's day end at this very moment; the date that ended."""
+    owner = bank.connect("migrate_user")
+    row = owner.execute("SELECT clock_timestamp()").fetchone()
+    assert row is not None
+    day = owner.execute(_ENDS, [row[0], row[0]]).fetchone()
+    assert day is not None
+    assert isinstance(day[0], date)
+    return day[0]
+
+
+def _take(teller: Teller, day: date) -> tuple[object, ...]:
+    row = teller.conn.execute(
+        "SELECT accounts, totals, replayed FROM accounts.take_snapshot('NZ', %s)", [day]
+    ).fetchone()
+    assert row is not None
+    return row
+
+
+def _figures(teller: Teller, day: date) -> dict[object, tuple[object, ...]]:
+    rows = teller.conn.execute(
+        "SELECT account_id, balance::text, available_balance::text, held::text, log_seq"
+        " FROM accounts.daily_balance_snapshots WHERE snapshot_date = %s",
+        [day],
+    )
+    return {row[0]: row[1:] for row in rows}
+
+
+def test_a_late_run_has_the_cutoffs_figures(bank: Bank, teller: Teller) -> None:
+    till, a, b = teller.internal(), teller.open(money="10"), teller.open(money="20")
+    aud = teller.open(currency="AUD", jurisdiction="AU", money="5")
+    released, _, kept = teller.hold(a, "1"), teller.hold(a, "2", ttl="1 microsecond"), teller.hold(b, "3")
+    day = _end_day(bank)
+    teller.move(a, till, "4")
+    teller.move(till, b, "100")
+    teller.move(b, a, "50")
+    teller.release(released)
+    teller.conn.execute("SELECT accounts.sweep_holds()")
+    teller.hold(b, "7")
+    late = teller.open(money="1")
+    assert kept
+    count, totals, replayed = _take(teller, day)
+    figures = _figures(teller, day)
+    assert figures[a] == ("10.00", "9.00", "1.00", 1)
+    assert figures[b] == ("20.00", "17.00", "3.00", 1)
+    assert figures[till] == ("0.00", "0.00", "0.00", 0)
+    assert late not in figures
+    assert aud not in figures
+    assert (count, replayed) == (len(figures), False)
+    assert totals == {"NZD": {"accounts": len(figures), "balance": "0.00", "held": "4.00"}}
+    teller.move(till, a, "1")
+    assert _take(teller, day)[2] is True
+    assert _figures(teller, day) == figures
+
+
+def test_the_day_must_have_ended(teller: Teller) -> None:
+    refused("SNAPSHOT_TOO_EARLY", lambda: _take(teller, date(2999, 1, 1)))
+    with pytest.raises(psycopg.Error) as caught:
+        teller.conn.execute("SELECT accounts.take_snapshot('US', '2026-01-01')")
+    assert caught.value.diag.constraint_name == "JURISDICTION_UNKNOWN"
+
+
+def test_a_posting_under_way_is_waited_for(bank: Bank, teller: Teller) -> None:
+    till, a = teller.internal(), teller.open()
+    posting = Teller(bank, bank.connect("app_user"))
+    with posting.conn.transaction():
+        posting.move(till, a, "5")
+        day = _end_day(bank)
+        with pytest.raises(psycopg.Error) as caught:
+            teller.conn.execute("SELECT accounts.take_snapshot('NZ', %s, '10 milliseconds')", [day])
+        assert caught.value.diag.constraint_name == "SNAPSHOT_NOT_READY"
+    _take(teller, day)
+    assert _figures(teller, day)[a][0] == "5.00"
+
+
+@pytest.mark.parametrize(
+    ("jurisdiction", "day", "cutoff"),
+    [
+        ("NZ", date(2026, 7, 1), datetime(2026, 7, 1, 11, 55, tzinfo=UTC)),
+        ("NZ", date(2026, 1, 1), datetime(2026, 1, 1, 10, 55, tzinfo=UTC)),  # daylight saving
+        ("NZ", date(2026, 4, 5), datetime(2026, 4, 5, 11, 55, tzinfo=UTC)),  # the day it ends: 25 hours
+        ("NZ", date(2026, 9, 27), datetime(2026, 9, 27, 10, 55, tzinfo=UTC)),  # the day it begins: 23 hours
+        ("AU", date(2026, 7, 1), datetime(2026, 7, 1, 13, 55, tzinfo=UTC)),
+        ("AU", date(2026, 1, 1), datetime(2026, 1, 1, 12, 55, tzinfo=UTC)),
+    ],
+)
+def test_the_cutoff_follows_the_wall_clock(teller: Teller, jurisdiction: str, day: date, cutoff: datetime) -> None:
+    row = teller.conn.execute("SELECT accounts.snapshot_cutoff(%s, %s)", [jurisdiction, day]).fetchone()
+    assert row == (cutoff,)
+
+
+def test_what_is_due(bank: Bank, teller: Teller) -> None:
+    due = "SELECT jurisdiction, snapshot_date FROM accounts.snapshots_due(%s)"
+    now = datetime(2026, 7, 10, 12, 0, tzinfo=UTC)  # after NZ's cutoff, before AU's
+    assert teller.conn.execute(due, [now]).fetchall() == [("AU", date(2026, 7, 9)), ("NZ", date(2026, 7, 10))]
+    bank.connect("migrate_user").execute(
+        "INSERT INTO core.eod_runs (jurisdiction, snapshot_date, cutoff_at, accounts, totals)"
+        " VALUES ('NZ', '2026-07-08', now(), 0, '{}')"
+    )
+    assert teller.conn.execute(due, [now]).fetchall() == [
+        ("NZ", date(2026, 7, 9)),
+        ("AU", date(2026, 7, 9)),
+        ("NZ", date(2026, 7, 10)),
+    ]
+
+
+def test_a_months_partition_is_closed_to_everybody(bank: Bank, teller: Teller) -> None:
+    day = _end_day(bank)
+    teller.open(money="1")
+    _take(teller, day)
+    row = teller.conn.execute(
+        "SELECT c.relname, c.relacl IS NULL OR NOT EXISTS (SELECT FROM aclexplode(c.relacl) x WHERE x.grantee <> c.relowner)"
+        " FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+        " WHERE i.inhparent = 'accounts.daily_balance_snapshots'::regclass"
+    ).fetchall()
+    assert row == [(f"daily_balance_snapshots_{day:%Y_%m}", True)]
