@@ -51,6 +51,7 @@ class LogRow:
             + _int(self.seq, 8)
             + self.transaction_id.bytes
             + _int(self.leg, 2)
+            + self.currency.encode()
             + _cents(self.signed)
             + _cents(self.balance_after)
             + _cents(self.available_after)
@@ -193,7 +194,8 @@ def _microseconds(moment: datetime) -> bytes:
 
 
 def _framed(text: str | None) -> bytes:
-    return b"\xff\xff\xff\xff" if text is None else _int(len(text.encode()), 4) + text.encode()
+    """A text with its length in front; none is no length and no text."""
+    return b":" if text is None else f"{len(text.encode())}:{text}".encode()
 
 
 def seal_bytes(previous: bytes, numbers: Sequence[int], sealed_at: datetime, batch_hash: bytes) -> bytes:

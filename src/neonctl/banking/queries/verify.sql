@@ -105,7 +105,7 @@ WITH base AS (
 checked AS (
     SELECT r.account_id, r.seq, r.row_hash, r.balance_after, lead(r.seq) OVER w IS NULL AS is_last,
         r.row_hash = sha256(r.prev_hash || uuid_send(r.account_id) || int8send(r.seq) || uuid_send(r.transaction_id)
-            || int2send(r.leg) || int8send((s.signed * 100)::bigint) || int8send((r.balance_after * 100)::bigint)
+            || int2send(r.leg) || convert_to(r.currency, 'UTF8') || int8send((s.signed * 100)::bigint) || int8send((r.balance_after * 100)::bigint)
             || int8send((r.available_after * 100)::bigint) || int4send(r.account_version) || timestamptz_send(r.posted_at)
             || r.transaction_hash)
         AND r.prev_hash = lag(r.row_hash, 1, r.base_head) OVER w
@@ -166,9 +166,8 @@ checked AS (
             || convert_to(left(r.event, 1), 'UTF8') || int8send((r.amount * 100)::bigint)
             || int8send((r.available_after * 100)::bigint) || int4send(r.account_version) || timestamptz_send(r.expires_at)
             || timestamptz_send(r.recorded_at)
-            || coalesce(int4send(octet_length(r.reason)) || convert_to(r.reason, 'UTF8'), '\xffffffff'::bytea)
-            || int4send(octet_length(r.idempotency_key)) || convert_to(r.idempotency_key, 'UTF8')
-            || coalesce(int4send(octet_length(r.payment_id)) || convert_to(r.payment_id, 'UTF8'), '\xffffffff'::bytea))
+            || convert_to(concat(octet_length(r.reason), ':', r.reason, octet_length(r.idempotency_key), ':', r.idempotency_key,
+                octet_length(r.payment_id), ':', r.payment_id), 'UTF8'))
         AND r.prev_hash = lag(r.row_hash, 1, r.base_head) OVER w
         AND r.seq = lag(r.seq, 1, r.base_seq) OVER w + 1 AS fine
     FROM rows AS r
