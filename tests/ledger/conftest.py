@@ -93,7 +93,9 @@ class Teller:
     bank: Bank
     conn: Connection
 
-    def open(self, *, currency: str = "NZD", jurisdiction: str = "NZ", overdraft: str = "0", money: str = "0") -> uuid.UUID:
+    def open(
+        self, *, currency: str = "NZD", jurisdiction: str = "NZ", overdraft: str = "0", money: str = "0"
+    ) -> uuid.UUID:
         """A customer account, with money from a fresh internal account when asked for."""
         account = self._open(currency, jurisdiction, [uuid.uuid4()], False, overdraft)
         if Decimal(money):

@@ -73,9 +73,7 @@ def test_a_hold_decided_on_an_old_version_is_refused(bank: Bank, teller: Teller)
     with posting.transaction():
         Teller(bank, posting).move(account, till, "1")
         with holding.conn.pipeline():
-            pending = holding.conn.execute(
-                "SELECT hold_id FROM accounts.create_hold(%s, 1, %s)", [account, bank.key()]
-            )
+            pending = holding.conn.execute("SELECT hold_id FROM accounts.create_hold(%s, 1, %s)", [account, bank.key()])
             holding.conn.pgconn.flush()
             waiter = bank.connect("postgres")
             while not waiter.execute(

@@ -81,7 +81,10 @@ class Machine(RuleBasedStateMachine):
             self.books[who].balance += amount if entry == "CREDIT" else -amount
 
     @rule(
-        teller=st.integers(0, 2), payers=st.lists(st.tuples(_who, _amounts), min_size=1, max_size=3), payee=_who, n=st.integers(1, 2)
+        teller=st.integers(0, 2),
+        payers=st.lists(st.tuples(_who, _amounts), min_size=1, max_size=3),
+        payee=_who,
+        n=st.integers(1, 2),
     )
     def post(self, teller: int, payers: list[tuple[int, Decimal]], payee: int, n: int) -> None:
         total = sum((amount for _, amount in payers), Decimal(0))
@@ -159,7 +162,9 @@ class Machine(RuleBasedStateMachine):
     def agrees(self) -> None:
         if hasattr(self, "books"):
             found = dict(
-                self.tellers[0].conn.execute("SELECT account_id, ARRAY[balance, available_balance] FROM accounts.accounts").fetchall()  # pyright: ignore[reportArgumentType]
+                self.tellers[0]
+                .conn.execute("SELECT account_id, ARRAY[balance, available_balance] FROM accounts.accounts")
+                .fetchall()  # pyright: ignore[reportArgumentType]
             )
             assert found == {who: [b.balance, b.available] for who, b in zip(self.ids, self.books, strict=True)}
             with self.server.connect(self.bank.database, "bank_core_readonly") as reader:

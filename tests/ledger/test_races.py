@@ -45,9 +45,7 @@ def test_crossing_transfers_neither_deadlock_nor_lose_money(bank: Bank, teller: 
             draw = random.Random(seed)
             for _ in range(40):
                 legs = draw.sample(accounts, draw.randint(2, 4))
-                mine.post(
-                    [(legs[0], "DEBIT", f"{len(legs) - 1}"), *((other, "CREDIT", "1") for other in legs[1:])]
-                )
+                mine.post([(legs[0], "DEBIT", f"{len(legs) - 1}"), *((other, "CREDIT", "1") for other in legs[1:])])
 
         return run
 

@@ -42,9 +42,12 @@ def test_a_seal_can_be_computed_outside_the_database(teller: Teller) -> None:
         microseconds = (sealed_at - _EPOCH) // (sealed_at.resolution)
         assert (seal_no, previous_hash, accounts) == (number, previous, len(entries))
         assert batch_hash == hashlib.sha256(batch).digest()
-        assert seal_hash == hashlib.sha256(
-            previous + struct.pack(">qqqqq", seal_no, accounts, log_rows, hold_rows, microseconds) + batch_hash
-        ).digest()
+        assert (
+            seal_hash
+            == hashlib.sha256(
+                previous + struct.pack(">qqqqq", seal_no, accounts, log_rows, hold_rows, microseconds) + batch_hash
+            ).digest()
+        )
         previous = seal_hash
     assert (first[2:5], second[2:5]) == ((2, 2, 1), (2, 4, 1))
 
@@ -88,9 +91,7 @@ def test_a_row_of_the_log_can_be_computed_outside_the_database(bank: Bank, telle
 
 
 def _read(conn: psycopg.Connection[tuple[object, ...]], limit: int = 100) -> list[tuple[object, ...]]:
-    return conn.execute(
-        "SELECT event_no, event_type, event_id, payload FROM core.outbox_read(%s)", [limit]
-    ).fetchall()
+    return conn.execute("SELECT event_no, event_type, event_id, payload FROM core.outbox_read(%s)", [limit]).fetchall()
 
 
 def test_a_posting_is_told_with_the_balances_it_made(teller: Teller) -> None:

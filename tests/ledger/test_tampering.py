@@ -219,7 +219,14 @@ def test_what_a_superuser_alters_with_triggers_off_is_named(bank: Bank, teller: 
     assert problems(bank) == []
     statement, (what, number, why) = TAMPERING[how]
     superuser = bank.connect("postgres")
-    for table in ("core.transaction_log", "core.hold_log", "accounts.accounts", "accounts.transactions", "accounts.postings", "accounts.pending_holds"):
+    for table in (
+        "core.transaction_log",
+        "core.hold_log",
+        "accounts.accounts",
+        "accounts.transactions",
+        "accounts.postings",
+        "accounts.pending_holds",
+    ):
         superuser.execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(sql.Identifier(*table.split("."))))
     for part in statement.split(";"):
         superuser.execute(sql.SQL(part), {"a": a})  # pyright: ignore[reportArgumentType]
