@@ -28,19 +28,25 @@ def refusal(provisioned, *arguments):
 
 @pytest.fixture(scope="module")
 def cash(provisioned):
-    return json_of(provisioned, "account", "open", "--internal", "--currency", "NZD", "--jurisdiction", "NZ")[
-        "account_id"
-    ]
+    rows = provisioned.sql(
+        "dev", "bank_core", "SELECT account_id FROM accounts.open_account('NZD', 'NZ', p_is_internal => true)"
+    )
+    return str(rows[0][0])
 
 
 @pytest.fixture
 def account(provisioned, cash):
     """A customer's account with 100.00."""
-    party = str(uuid4())
-    opened = json_of(provisioned, "account", "open", "--party", party, "--currency", "NZD", "--jurisdiction", "NZ")
-    pay = ("--debit", cash, "--credit", opened["account_id"], "--amount", "100.00")
-    json_of(provisioned, "ledger", "post", *pay, "--idempotency-key", str(uuid4()))
-    return opened["account_id"]
+    key = str(uuid4())
+    rows = provisioned.sql(
+        "dev",
+        "bank_core",
+        f"SELECT accounts.open_account('NZD', 'NZ', ARRAY['{uuid4()}']::uuid[], p_idempotency_key => '{key}')",
+        f"SELECT accounts.post_transaction('{key}', ARRAY['{cash}', a.account_id]::uuid[], '{{DEBIT,CREDIT}}', '{{100,100}}')"
+        f" FROM accounts.accounts AS a WHERE a.idempotency_key = '{key}'",
+        f"SELECT account_id FROM accounts.accounts WHERE idempotency_key = '{key}'",
+    )
+    return str(rows[0][0])
 
 
 def test_an_account_is_opened_shown_and_closed(provisioned):
