@@ -295,7 +295,7 @@ def test_the_ledger_does_what_its_model_does(bank):
     Ledger.bank = bank
     # Without shrinking: a failure would take minutes, and its steps can be read as they are.
     wanted = settings(
-        max_examples=20,
+        max_examples=12,
         stateful_step_count=25,
         suppress_health_check=list(HealthCheck),
         phases=[Phase.reuse, Phase.generate],
