@@ -9,10 +9,10 @@ import platform
 import sys
 from datetime import UTC, datetime
 
-from bench import apply, branch, noop, startup
+from bench import apply, branch, ledger, noop, startup
 from bench.measure import Figure, say
 
-BENCHMARKS = {"startup": startup.run, "noop": noop.run, "apply": apply.run, "branch": branch.run}
+BENCHMARKS = {"startup": startup.run, "noop": noop.run, "apply": apply.run, "branch": branch.run, "ledger": ledger.run}
 
 
 def main() -> int:

@@ -32,24 +32,13 @@ def ledger_server() -> Generator[PostgresServer]:
 @pytest.fixture(scope="session")
 def ledger_template(ledger_server: PostgresServer) -> str:
     """The database that every test copies."""
-    name = "bank_core_template"
-    with ledger_server.connect() as admin:
-        for role in ROLES:
-            admin.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(f"bank_core_{role}")))
-    ledger_server.create_database(name=name)
-    with ledger_server.connect(name) as owner:
-        owner.execute("GRANT USAGE, CREATE ON SCHEMA public TO bank_core_migrate_user")
-        for schema in map(sql.Identifier, SCHEMAS):
-            owner.execute(sql.SQL("CREATE SCHEMA {} AUTHORIZATION bank_core_migrate_user").format(schema))
-            for role in ROLES[1:]:
-                names = {"s": schema, "r": sql.Identifier(f"bank_core_{role}")}
-                owner.execute(sql.SQL("GRANT USAGE ON SCHEMA {s} TO {r}").format(**names))
-                owner.execute(
-                    sql.SQL(
-                        "ALTER DEFAULT PRIVILEGES FOR ROLE bank_core_migrate_user IN SCHEMA {s} GRANT SELECT ON TABLES TO {r}"
-                    ).format(**names)
-                )
-    with ledger_server.connect(name, "bank_core_migrate_user") as conn:
+    return migrated(ledger_server, "bank_core_template")
+
+
+def migrated(server: PostgresServer, name: str) -> str:
+    """A database of that name with every migration applied as the runner does it; on a server without our roles."""
+    provisioned(server, name)
+    with server.connect(name, "bank_core_migrate_user") as conn:
         migrate(
             conn,
             database="bank_core",
@@ -58,6 +47,28 @@ def ledger_template(ledger_server: PostgresServer) -> str:
             lock_timeout_s=5,
             statement_timeout_s=30,
         )
+    return name
+
+
+def provisioned(server: PostgresServer, name: str) -> str:
+    """Roles, an empty database with schemas and default privileges: what provisioning makes."""
+    with server.connect() as admin:
+        for role in ROLES:
+            admin.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(f"bank_core_{role}")))
+    server.create_database(name=name)
+    with server.connect(name) as owner:
+        owner.execute("GRANT USAGE, CREATE ON SCHEMA public TO bank_core_migrate_user")
+        for schema in map(sql.Identifier, SCHEMAS):
+            owner.execute(sql.SQL("CREATE SCHEMA {} AUTHORIZATION bank_core_migrate_user").format(schema))
+            for role in ROLES[1:]:
+                names = {"s": schema, "r": sql.Identifier(f"bank_core_{role}")}
+                owner.execute(sql.SQL("GRANT USAGE ON SCHEMA {s} TO {r}").format(**names))
+                owner.execute(
+                    sql.SQL(
+                        "ALTER DEFAULT PRIVILEGES FOR ROLE bank_core_migrate_user IN SCHEMA {s}"
+                        " GRANT SELECT ON TABLES TO {r}"
+                    ).format(**names)
+                )
     return name
 
 

@@ -38,7 +38,7 @@ class Book:
         return self.balance - sum(self.holds.values(), Decimal(0))
 
     def takes(self, entry: str) -> bool:
-        if self.status == "RESTRICTED":  # without a reason: credits only
+        if self.status == "RESTRICTED":  # without a reason: gains only
             return entry == "CREDIT"
         return self.status == "ACTIVE"
 
@@ -88,10 +88,10 @@ class Machine(RuleBasedStateMachine):
     )
     def post(self, teller: int, payers: list[tuple[int, Decimal]], payee: int, n: int) -> None:
         total = sum((amount for _, amount in payers), Decimal(0))
-        credits = [(payee, "CREDIT", total)]
+        gains = [(payee, "CREDIT", total)]
         if n == 2 and total > _CENT:
-            credits = [(payee, "CREDIT", _CENT), ((payee + 1) % 5, "CREDIT", total - _CENT)]
-        legs = [*((who, "DEBIT", amount) for who, amount in payers), *credits]
+            gains = [(payee, "CREDIT", _CENT), ((payee + 1) % 5, "CREDIT", total - _CENT)]
+        legs = [*((who, "DEBIT", amount) for who, amount in payers), *gains]
         key = self.bank.key()
         wrong = self._fits(legs)
         try:
@@ -173,7 +173,7 @@ class Machine(RuleBasedStateMachine):
 
 @pytest.fixture
 def machine(ledger_server: PostgresServer, ledger_template: str) -> Generator[type[Machine]]:
-    yield type("OnThisServer", (Machine,), {"server": ledger_server, "template": ledger_template})
+    return type("OnThisServer", (Machine,), {"server": ledger_server, "template": ledger_template})
 
 
 def test_the_database_and_a_plain_model_agree(machine: type[Machine]) -> None:

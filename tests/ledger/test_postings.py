@@ -39,8 +39,13 @@ def test_any_number_of_legs_and_several_on_one_account(bank: Bank, teller: Telle
     payees = [teller.open() for _ in range(3)]
     # The payer gets 5 and gives 15: credits come first, so that it is never below zero.
     teller.post(
-        [(payer, "DEBIT", "14.00"), *((payee, "CREDIT", "5.00") for payee in payees), (payer, "DEBIT", "1.00")]
-        + [(payer, "CREDIT", "5.00"), (till, "DEBIT", "5.00")]
+        [
+            (payer, "DEBIT", "14.00"),
+            *((payee, "CREDIT", "5.00") for payee in payees),
+            (payer, "DEBIT", "1.00"),
+            (payer, "CREDIT", "5.00"),
+            (till, "DEBIT", "5.00"),
+        ]
     )
     assert teller.balance(payer) == ("0.00", "0.00")
     assert [teller.balance(payee)[0] for payee in payees] == ["5.00"] * 3
@@ -98,7 +103,7 @@ def test_a_currency_that_is_not_the_accounts_is_refused(teller: Teller) -> None:
 
 def test_side_is_debit_or_credit_and_nothing_that_looks_like_it(teller: Teller) -> None:
     a, b = teller.internal(), teller.internal()
-    for side in ("debit", "DЕBIT", "", "CREDIT "):
+    for side in ("debit", "D\u0415BIT", "", "CREDIT "):
         with pytest.raises(psycopg.errors.CheckViolation, match="chk_entry_side"):
             teller.post([(a, side, "1"), (b, "CREDIT", "1")])
 

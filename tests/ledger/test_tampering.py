@@ -111,13 +111,17 @@ def test_what_only_the_ledger_writes(bank: Bank, teller: Teller, role: str) -> N
         "UPDATE accounts.accounts SET is_internal = true WHERE NOT is_internal",
         "UPDATE accounts.accounts SET opened_at = now()",
         "UPDATE accounts.accounts SET idempotency_key = 'mine'",
-        "INSERT INTO accounts.accounts (account_number, product_code, currency, jurisdiction, balance)"
-        " VALUES ('01-0009', 'EVERYDAY', 'NZD', 'NZ', 5)",
+        (
+            "INSERT INTO accounts.accounts (account_number, product_code, currency, jurisdiction, balance)"
+            " VALUES ('01-0009', 'EVERYDAY', 'NZD', 'NZ', 5)"
+        ),
         "INSERT INTO core.transaction_log SELECT * FROM core.transaction_log",
         "INSERT INTO core.hold_log SELECT * FROM core.hold_log",
         "INSERT INTO accounts.reversals SELECT transaction_id, transaction_id FROM accounts.transactions LIMIT 1",
-        "INSERT INTO accounts.status_changes (account_id, version, from_status, to_status)"
-        " SELECT account_id, 1, 'ACTIVE', 'CLOSED' FROM accounts.accounts LIMIT 1",
+        (
+            "INSERT INTO accounts.status_changes (account_id, version, from_status, to_status)"
+            " SELECT account_id, 1, 'ACTIVE', 'CLOSED' FROM accounts.accounts LIMIT 1"
+        ),
         "UPDATE accounts.pending_holds SET amount = 1",
         "UPDATE accounts.pending_holds SET expires_at = now() + interval '9 days'",
         "UPDATE accounts.pending_holds SET released_at = NULL, release_reason = NULL",
@@ -173,24 +177,32 @@ TAMPERING: dict[str, tuple[LiteralString, tuple[str, int, str]]] = {
         ("account", 0, "its log does not end at its head"),
     ),
     "two rows swapped": (
-        "UPDATE core.transaction_log SET seq = CASE seq WHEN 2 THEN -3 ELSE -2 END WHERE account_id = %(a)s AND seq IN (2, 3);"
-        " UPDATE core.transaction_log SET seq = -seq WHERE account_id = %(a)s AND seq < 0",
+        (
+            "UPDATE core.transaction_log SET seq = CASE seq WHEN 2 THEN -3 ELSE -2 END WHERE account_id = %(a)s AND seq IN (2, 3);"
+            " UPDATE core.transaction_log SET seq = -seq WHERE account_id = %(a)s AND seq < 0"
+        ),
         ("log", 2, "does not follow the row before"),
     ),
     "a row inserted": (
-        "INSERT INTO core.transaction_log SELECT account_id, 5, gen_random_uuid(), leg, entry_type, amount, currency,"
-        " balance_after, available_after, account_version, posting_date, value_date, posted_at, transaction_hash, row_hash,"
-        " sha256(row_hash) FROM core.transaction_log WHERE account_id = %(a)s AND seq = 4",
+        (
+            "INSERT INTO core.transaction_log SELECT account_id, 5, gen_random_uuid(), leg, entry_type, amount, currency,"
+            " balance_after, available_after, account_version, posting_date, value_date, posted_at, transaction_hash, row_hash,"
+            " sha256(row_hash) FROM core.transaction_log WHERE account_id = %(a)s AND seq = 4"
+        ),
         ("log", 5, "was altered"),
     ),
     "a header's reason": (
-        "UPDATE accounts.transactions SET description = 'rent' WHERE transaction_id ="
-        " (SELECT transaction_id FROM core.transaction_log WHERE account_id = %(a)s AND seq = 4)",
+        (
+            "UPDATE accounts.transactions SET description = 'rent' WHERE transaction_id ="
+            " (SELECT transaction_id FROM core.transaction_log WHERE account_id = %(a)s AND seq = 4)"
+        ),
         ("log", 4, "its transaction was altered"),
     ),
     "a posting": (
-        "UPDATE accounts.postings SET amount = 9 WHERE transaction_id ="
-        " (SELECT transaction_id FROM core.transaction_log WHERE account_id = %(a)s AND seq = 3)",
+        (
+            "UPDATE accounts.postings SET amount = 9 WHERE transaction_id ="
+            " (SELECT transaction_id FROM core.transaction_log WHERE account_id = %(a)s AND seq = 3)"
+        ),
         ("log", 3, "its posting was altered"),
     ),
     "a balance": (
@@ -202,8 +214,10 @@ TAMPERING: dict[str, tuple[LiteralString, tuple[str, int, str]]] = {
         ("account", 0, "available balance is not balance less holds"),
     ),
     "a hold's amount": (
-        "UPDATE accounts.pending_holds SET amount = 1 WHERE account_id = %(a)s AND released_at IS NULL;"
-        " UPDATE accounts.accounts SET available_balance = balance - 1 WHERE account_id = %(a)s",
+        (
+            "UPDATE accounts.pending_holds SET amount = 1 WHERE account_id = %(a)s AND released_at IS NULL;"
+            " UPDATE accounts.accounts SET available_balance = balance - 1 WHERE account_id = %(a)s"
+        ),
         ("account", 0, "holds differ from their log"),
     ),
     "a hold's log": (

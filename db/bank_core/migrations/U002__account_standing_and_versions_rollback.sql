@@ -20,6 +20,8 @@ DROP TABLE accounts.status_changes;
 DROP FUNCTION accounts.status_rule(text, text);
 DROP TABLE accounts.status_rules;
 DROP TABLE core.jurisdictions;
+-- Its expression remembers the column's type: made anew for the old one.
+ALTER TABLE accounts.accounts DROP CONSTRAINT chk_accounts_not_overdrawn;
 ALTER TABLE accounts.accounts
     DROP COLUMN version,
     DROP COLUMN log_seq,
@@ -47,6 +49,7 @@ ALTER TABLE accounts.accounts
     ADD CONSTRAINT chk_accounts_status CHECK (status IN ('PENDING', 'ACTIVE', 'RESTRICTED', 'DORMANT', 'CLOSED')),
     ADD CONSTRAINT chk_accounts_restriction_reason CHECK (restriction_reason ~ '^[A-Z][A-Z_]{0,49}$'),
     ADD CONSTRAINT chk_accounts_overdraft_limit CHECK (overdraft_limit >= 0);
+ALTER TABLE accounts.accounts ADD CONSTRAINT chk_accounts_not_overdrawn CHECK (is_internal OR balance + overdraft_limit >= 0);
 DROP DOMAIN core.sha256_hash;
 DROP DOMAIN core.positive_amount;
 DROP DOMAIN core.not_negative_amount;
