@@ -9,10 +9,19 @@ import platform
 import sys
 from datetime import UTC, datetime
 
-from bench import apply, branch, ledger, noop, startup
+from bench import apply, branch, ledger, migrate, migrate_noop, noop, prove, startup
 from bench.measure import Figure, say
 
-BENCHMARKS = {"startup": startup.run, "noop": noop.run, "apply": apply.run, "branch": branch.run, "ledger": ledger.run}
+BENCHMARKS = {
+    "startup": startup.run,
+    "noop": noop.run,
+    "migrate": migrate.run,
+    "migrate_noop": migrate_noop.run,
+    "apply": apply.run,
+    "branch": branch.run,
+    "prove": prove.run,
+    "ledger": ledger.run,
+}
 
 
 def main() -> int:

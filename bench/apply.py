@@ -31,8 +31,9 @@ from neonctl.desired.model import secret_name
 from neonctl.local.state import journal
 from neonctl.migrations.evidence import Provenance
 from neonctl.migrations.runner import migrate
+from neonctl.migrations.session import RunSettings
 from neonctl.pipelines.configuration import Configuration, read_configuration
-from neonctl.pipelines.migrate import SETTINGS, promotion_order
+from neonctl.pipelines.migrate import promotion_order
 from neonctl.plan.changes import (
     AnyChange,
     CreateBranch,
@@ -200,7 +201,7 @@ class Replay:
                 database=_DATABASE,
                 files=self._configuration.migrations[_DATABASE],
                 progress=lambda _: None,
-                settings=SETTINGS,
+                settings=RunSettings(lock_timeout_s=5.0, statement_timeout_s=900.0),
                 provenance=Provenance("bench", "bench"),
             )
 

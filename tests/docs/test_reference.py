@@ -41,9 +41,20 @@ def _raised() -> dict[str, set[str]]:
     return found
 
 
+_WITH_ERRORS = (
+    "neon.failures",
+    "vault.failures",
+    "migrations.check",
+    "migrations.scripts",
+    "migrations.files",
+    "migrations.proof",
+    "pipelines.gate",
+)
+
+
 def _exit_codes() -> dict[str, int]:
     """Class name → exit code, for all classes of errors wherever they are defined."""
-    for module in ("neon.failures", "vault.failures", "migrations.check", "migrations.scripts", "migrations.files"):
+    for module in _WITH_ERRORS:
         importlib.import_module(f"neonctl.{module}")
     classes = [errors.NeonctlError]
     for each in classes:

@@ -13,8 +13,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from neonctl.migrations.files import read_migrations
+from neonctl.migrations.evidence import Provenance
+from neonctl.migrations.files import read_folder
 from neonctl.migrations.runner import migrate
+from neonctl.migrations.session import RunSettings
 from postgres_server import PostgresServer, running_postgres
 
 MIGRATIONS = Path(__file__).parents[2] / "db" / "bank_core" / "migrations"
@@ -42,10 +44,10 @@ def migrated(server: PostgresServer, name: str) -> str:
         migrate(
             conn,
             database="bank_core",
-            files=read_migrations(MIGRATIONS),
+            files=read_folder(MIGRATIONS),
             progress=lambda _: None,
-            lock_timeout_s=5,
-            statement_timeout_s=30,
+            settings=RunSettings(lock_timeout_s=5, statement_timeout_s=30),
+            provenance=Provenance("tests", "ledger"),
         )
     return name
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
-from neonctl.migrations.evidence import Provenance
+from neonctl.migrations.evidence import Provenance, last_listing
 from neonctl.migrations.files import MigrationFile, read_migrations
 from neonctl.migrations.session import RunSettings
 from postgres_server import PostgresServer
@@ -41,3 +44,9 @@ def write(tmp_path: Path) -> WriteMigrations:
         return read_migrations(folder)
 
     return write_and_read
+
+
+def listed(conn: psycopg.Connection[Any]) -> list[str]:
+    """The names of tables and indexes in schema public, as the catalogue was recorded last."""
+    found = re.compile(r"(?:table|index) public\.(?:\w+\.)?(\w+): ")
+    return sorted({match[1] for line in last_listing(conn) or () if (match := found.match(line))})

@@ -10,6 +10,8 @@ import pytest
 from psycopg import sql
 
 from neonctl.migrations.files import MigrationFile, read_folder, read_migrations
+from neonctl.migrations.proof import read_fixtures
+from neonctl.migrations.prove import prove
 from neonctl.migrations.runner import migrate
 from postgres_server import PostgresServer
 
@@ -101,6 +103,23 @@ def test_every_undo_undoes_and_what_it_undid_can_be_done_again(postgres_server: 
     assert up(postgres_server, bank) == tuple(file.version for file in files)
     assert catalogue(postgres_server, bank) == after
     assert up(postgres_server, bank) == ()
+
+
+#: A snapshot makes the month's partition: a table, which the rows for a proof may not.
+MADE_WITH_A_TABLE = {"bank_core": [("core.eod_runs",)]}
+
+
+def test_every_undo_is_proven_with_rows_in_every_table(postgres_server: PostgresServer, bank: str) -> None:
+    files, fixtures = read_folder(DB / bank / "migrations"), read_fixtures(DB / bank / "fixtures")
+    with postgres_server.connect(bank, f"{bank}_migrate_user") as conn:
+        proof = prove(conn, database=bank, files=files, fixtures=fixtures, progress=lambda _: None, settings=SETTINGS)
+        assert (proof.problems, [version.problems for version in proof.versions]) == ((), [()] * len(files.versioned))
+        assert all(version.tables_with_rows for version in proof.versions)
+        empty = conn.execute(
+            "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relowner = current_user::regrole"
+            " AND pg_relation_size(oid) = 0"
+        ).fetchall()
+    assert sorted(empty) == MADE_WITH_A_TABLE.get(bank, [])
 
 
 def test_every_table_has_a_key_an_owner_and_a_comment(postgres_server: PostgresServer, bank: str) -> None:

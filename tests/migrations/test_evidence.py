@@ -13,13 +13,13 @@ import pytest
 from psycopg import sql
 
 from neonctl.errors import ServiceError
+from neonctl.migrations.catalogue import read_catalogue
 from neonctl.migrations.evidence import (
     Evidence,
     NewEntry,
     Provenance,
     broken_chain,
     entry_statement,
-    last_listing,
     read_evidence,
     record,
 )
@@ -27,7 +27,7 @@ from neonctl.migrations.files import MigrationFile, MigrationFolder
 from neonctl.migrations.runner import migrate
 from postgres_server import PostgresServer
 
-from .conftest import SETTINGS, WHO
+from .conftest import SETTINGS, WHO, listed
 
 Connection = psycopg.Connection[tuple[object, ...]]
 Write = Callable[..., tuple[MigrationFile, ...]]
@@ -47,7 +47,6 @@ def run(conn: Connection, files: tuple[MigrationFile, ...], who: Provenance = WH
         progress=lambda _: None,
         settings=SETTINGS,
         provenance=who,
-        catalogue="SELECT 'table ' || relname AS line FROM pg_class WHERE relname ~ '^[ab]$' ORDER BY 1",
     )
 
 
@@ -63,8 +62,8 @@ def test_each_applied_file_leaves_its_bytes_and_who_ran_it(conn: Connection, wri
     assert (first.db_user, first.proof_id, first.details) == ("postgres", None, {"installed_rank": 1})
     assert (second.proof_id, second.details) == ("proof-2", {"installed_rank": 2})
     assert (listing.kind, listing.entry) == ("catalogue", 3)
-    assert listing.listing_sha256 == hashlib.sha256(b"table a\ntable b").hexdigest()
-    assert last_listing(conn) == ("table a", "table b")
+    assert listing.listing_sha256 == read_catalogue(conn).sha256
+    assert listed(conn) == ["a", "b"]
     assert broken_chain(read_evidence(conn)) is None
 
 
@@ -72,7 +71,7 @@ def test_a_file_and_its_evidence_are_one_transaction(conn: Connection, write: Wr
     with pytest.raises(Exception, match="division by zero"):
         run(conn, write("CREATE TABLE a ();", "CREATE TABLE b (); SELECT 1 / 0;"))
     assert [(each.kind, each.version) for each in read_evidence(conn)] == [("apply", "001"), ("catalogue", None)]
-    assert last_listing(conn) == ("table a",)
+    assert listed(conn) == ["a"]
     same = conn.execute(
         "SELECT count(*) FROM flyway_schema_history h JOIN neonctl_evidence e USING (version) WHERE h.xmin = e.xmin"
     )

@@ -37,7 +37,7 @@ def test_our_own_migrations_are_clean():
     folders = {path.parent.name: path for path in (ROOT / "db").glob("*/migrations")}
     result = lint_folders(folders, squawk_config=find_config(ROOT / "db"))
     assert len(result.files) >= 12
-    assert result.findings == ()
+    assert [each for each in result.findings if each.severity != "note"] == []
 
 
 def test_squawk_counts_lines_and_columns_from_zero(lint):

@@ -11,7 +11,7 @@ import pytest
 from neonctl.errors import NeonctlError, UnsafePlanError
 from neonctl.migrations import undo as undo_module
 from neonctl.migrations.check import MigrationHistoryError
-from neonctl.migrations.evidence import broken_chain, last_listing, read_evidence
+from neonctl.migrations.evidence import broken_chain, read_evidence
 from neonctl.migrations.files import MigrationFile, MigrationFolder
 from neonctl.migrations.history import AppliedMigration, read_history
 from neonctl.migrations.progress import MigrationEvent
@@ -22,7 +22,7 @@ from neonctl.migrations.stakes import rows_at_stake
 from neonctl.migrations.undo import undo
 from postgres_server import PostgresServer
 
-from .conftest import SETTINGS, WHO
+from .conftest import SETTINGS, WHO, listed
 
 Connection = psycopg.Connection[tuple[object, ...]]
 Write = Callable[..., tuple[MigrationFile, ...]]
@@ -49,7 +49,6 @@ def up(conn: Connection, files: Sequence[MigrationFile], settings: RunSettings =
         progress=lambda _: None,
         settings=settings,
         provenance=WHO,
-        catalogue=TABLES,
     )
 
 
@@ -69,7 +68,6 @@ def down(
         progress=progress,
         settings=settings,
         provenance=WHO,
-        catalogue=TABLES,
         **more,
     )
 
@@ -143,7 +141,7 @@ def test_the_evidence_of_an_undo_names_both_files_and_what_was_lost(
     assert (entry.up_sha256, entry.down_sha256) == (three[2].sha256, three[2].undo.sha256)
     assert entry.details == {"installed_rank": 4, "undone_rank": 3, "losses": ["U003: drop table public.c: 2 rows"]}
     assert listing.kind == "catalogue"
-    assert last_listing(conn) == ("a", "b")
+    assert listed(conn) == ["a", "b"]
 
 
 def test_a_failing_undo_leaves_nothing_and_those_before_it_stay_undone(conn: Connection, write: Write) -> None:
@@ -158,7 +156,7 @@ def test_a_failing_undo_leaves_nothing_and_those_before_it_stay_undone(conn: Con
     assert caught.value.message == f"{files[1].undo.path}:2: division by zero (SQLSTATE 22012)"
     assert tables(conn) == ["a", "b"]
     assert [kind for _, kind, _ in rows(conn)] == ["SQL", "SQL", "SQL", "DELETE"]
-    assert last_listing(conn) == ("a", "b")
+    assert listed(conn) == ["a", "b"]
 
 
 def test_what_was_applied_last_goes_first_even_out_of_order(conn: Connection, write: Write) -> None:
@@ -239,10 +237,9 @@ def test_a_stopped_run_ends_between_two_files(conn: Connection, three: tuple[Mig
         settings=SETTINGS,
         provenance=WHO,
         stop=stop,
-        catalogue=TABLES,
     )
     assert (result.undone, result.stopped) == (("003",), True)
-    assert last_listing(conn) == ("a", "b")
+    assert listed(conn) == ["a", "b"]
 
 
 def test_what_would_be_lost_is_counted_without_touching_it(conn: Connection, write: Write) -> None:

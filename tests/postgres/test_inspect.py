@@ -136,7 +136,7 @@ def test_history_counts_what_is_applied(owner: Connection, migrator: Connection)
     with migrator.cursor() as cursor:
         cursor.executemany(ROW, rows)
     assert read_database(owner).history == (
-        AppliedVersion("001", "<< Flyway Baseline >>", None),
+        AppliedVersion("001", "<< Flyway Baseline >>", None, baseline=True),
         AppliedVersion("002", "V002__a.sql", 22),
     )
 

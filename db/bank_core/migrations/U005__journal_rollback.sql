@@ -1,3 +1,4 @@
+-- squawk-ignore-file constraint-missing-not-valid
 DROP FUNCTION accounts.reverse_transaction(uuid, text, text, text, text, text);
 DROP FUNCTION accounts.post_transaction(text, uuid [], text [], numeric [], text [], date, date, text, text, text, text, uuid);
 DROP FUNCTION accounts.same_request(accounts.transactions, uuid [], text [], numeric [], text [], date, date, text, text);

@@ -104,7 +104,7 @@ def _left_alone(plan: Plan) -> str:
 def _change_lines(change: AnyChange, *, verbose: bool) -> list[str]:
     reason = f" ({change.reason})" if change.reason else ""
     if isinstance(change, RunMigrations):
-        return [f"  ~ migrations {', '.join(change.versions)} of {change.database} will be applied"]
+        return [f"  ~ migrations {', '.join((*change.versions, *change.repeatables))} of {change.database} will run"]
     lines = [f"  {SYMBOLS[change.action]} {change.kind} {change.name} {WORDS[change.action]}{reason}"]
     if change.action == "update" or (verbose and change.action == "create"):
         lines += _detail_lines(change.before or {}, change.after or {})

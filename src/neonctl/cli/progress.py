@@ -46,6 +46,14 @@ class ProgressLines:
             self._status.stop()
         self._interruption.__exit__(kind, error, trace)
 
+    def confirm(self, question: str) -> None:
+        """``Session.confirm`` in the middle of work: the live line makes room for the question."""
+        if self._status is not None:
+            self._status.stop()
+        self._session.confirm(question)
+        if self._status is not None:
+            self._status.start()
+
     @property
     def seconds(self) -> float:
         """Seconds since the start."""

@@ -77,6 +77,7 @@ def apply(
     from neonctl.cli.summary import platform_document, platform_text
     from neonctl.migrations.evidence import Provenance
     from neonctl.pipelines.apply import apply_plan
+    from neonctl.pipelines.provenance import git_commit
     from neonctl.plan.safety import check_deletions, check_expected
 
     configuration = session.configuration()
@@ -110,7 +111,7 @@ def apply(
             selection=chosen,
             progress=progress,
             audit=audit.change,
-            provenance=lambda name: Provenance(audit.actor(name), audit.trace_id),
+            provenance=lambda name: Provenance(audit.actor(name), session.trace_id, git_commit(session.db_dir)),
         )
     session.say(f"\nDone in {progress.seconds:.0f} s: {done_line(made)}\n")
     session.emit(
@@ -139,22 +140,23 @@ def verify(
 
 
 def drift(session: Session, env: Environments = None) -> int:
-    """Say what differs from the configuration; exit 2 when something does. For a nightly job."""
+    """Say what differs from the configuration and from what migrations made; exit 2 when something does."""
+    from dataclasses import asdict
+
+    from neonctl.cli.migration_text import drift_lines
     from neonctl.cli.plan_text import plan_document, plan_text
+    from neonctl.pipelines.schema_drift import schema_drift
 
     configuration = session.configuration()
-    made, _ = _plan(
-        session,
-        configuration,
-        session.services(configuration.desired, "drift"),
-        selection(configuration, env),
-        adopt=False,
-    )
-    project = configuration.desired.platform.project.name
-    text = plan_text(made, project, verbose=True)
-    session.emit(plan_document(made, project), text)
+    desired = configuration.desired
+    services = session.services(desired, "drift")
+    made, observed = _plan(session, configuration, services, selection(configuration, env), adopt=False)
+    altered = schema_drift(desired, observed, services)
+    project = desired.platform.project.name
+    text = "\n".join((plan_text(made, project, verbose=True), *drift_lines(altered)))
+    session.emit({**plan_document(made, project), "schema_drift": [asdict(each) for each in altered]}, text)
     report_plan(made, text)
-    return CHANGES_PENDING if made.work else 0
+    return CHANGES_PENDING if made.work or altered else 0
 
 
 def selection(configuration: Configuration, env: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -183,22 +185,13 @@ def _plan(
     adopt: bool,
 ) -> tuple[Plan, Observed]:
     from neonctl.provision.observe import observe
-    from neonctl.provision.parallel import meanwhile
 
     project = configuration.desired.platform.project
     where = "the embedded platform" if session.settings.local else session.settings.api_host
     session.say(
         f"Reading project {project.name} ({', '.join(chosen or configuration.desired.environments)}) on {where}"
     )
-    with meanwhile(_import_judging):
-        observed = observe(configuration.desired, services, selection=chosen)
-    from neonctl.plan.diff import diff
+    observed = observe(configuration.desired, services, selection=chosen)
+    from neonctl.plan.diff import diff  # imported meanwhile
 
     return diff(configuration.desired, observed, selection=chosen, adopt=adopt), observed
-
-
-def _import_judging() -> None:
-    from neonctl.cli import plan_text
-    from neonctl.plan import diff
-
-    _ = plan_text, diff

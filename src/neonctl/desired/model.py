@@ -57,6 +57,16 @@ class ProjectSpec(Model):
     logical_replication: bool | None = Field(None, description="wal_level=logical; cannot be switched off again")
 
 
+class MigrationSettings(Model):
+    """How migrations are recorded."""
+
+    undo_record: Literal["DELETE", "UNDO_SQL"] = Field(
+        default="DELETE",
+        description="How an undo stands in flyway_schema_history: DELETE, which open-source Flyway 7 and later "
+        "understands, or UNDO_SQL, which only its paid edition does",
+    )
+
+
 class AuditSpec(Model):
     """Where the audit line of each mutation and reveal goes."""
 
@@ -107,6 +117,7 @@ class PlatformSpec(Model):
     residency: ResidencySpec
     neon: NeonSpec = NeonSpec()
     audit: AuditSpec = AuditSpec()
+    migrations: MigrationSettings = MigrationSettings()
     databases: Mapping[Identifier, DatabaseSpec] = Field(min_length=1)
 
 
@@ -161,8 +172,12 @@ class MigrationPolicy(Model):
     """What must be on record before migrations run here."""
 
     promoted_from: EnvironmentName | None = Field(default=None, description="Versions must be applied there first")
-    require_proof: bool = False
-    require_rehearsal: bool = False
+    require_proof: bool = Field(default=False, description="A proof of exactly these files must be on record")
+    require_rehearsal: bool = Field(default=False, description="A fresh rehearsal must be on record")
+    rehearsal_max_age_hours: int = Field(default=24, ge=1, description="How long a rehearsal counts")
+    max_lock_seconds: float | None = Field(
+        default=None, gt=0, description="Longest that a rehearsed migration may block others on an existing table"
+    )
 
 
 class PreviewPolicy(Model):
@@ -199,6 +214,9 @@ class Desired(Model):
     )
     migrations: Mapping[str, tuple[MigrationRef, ...]] = Field(
         default_factory=dict, description="Versioned files of each database, in order"
+    )
+    repeatables: Mapping[str, Mapping[str, int]] = Field(
+        default_factory=dict, description="Repeatable files of each database: script → checksum, in order"
     )
 
 

@@ -5,12 +5,12 @@ The texts are Flyway's, so that who knows Flyway knows what to do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from neonctl.errors import NeonctlError
 from neonctl.migrations.files import AnyFile, MigrationFile, MigrationFolder, RepeatableFile
-from neonctl.migrations.history import BASELINES, AppliedMigration, abbreviated, live_versions, version_number
+from neonctl.migrations.history import BASELINES, AppliedMigration, abbreviated, foreign_versions, live_versions
 
 
 class MigrationHistoryError(NeonctlError):
@@ -25,6 +25,7 @@ class Pending:
 
     versioned: tuple[MigrationFile, ...] = ()
     repeatable: tuple[RepeatableFile, ...] = ()
+    begun: Mapping[str, int] = field(default_factory=dict[str, int])  # outside a transaction: file's name → its rank
 
     @property
     def files(self) -> tuple[AnyFile, ...]:
@@ -39,7 +40,7 @@ class Pending:
         if target is None:
             return self
         within = tuple(file for file in self.versioned if file.number <= target)
-        return Pending(within, self.repeatable if within == self.versioned else ())
+        return Pending(within, self.repeatable if within == self.versioned else (), self.begun)
 
 
 def compare(
@@ -54,20 +55,48 @@ def compare(
     baseline = baseline_number(applied)
     in_force = {number: row for number, row in live.items() if number > baseline}
     by_number = {file.number: file for file in files.versioned}
+    begun = {
+        file.script: row.installed_rank
+        for number, row in in_force.items()
+        if (file := by_number.get(number)) and _can_go_on(row, file)
+    }
     newest = max(in_force, default=baseline)
-    pending = [file for file in files.versioned if file.number > baseline and file.number not in in_force]
+    pending = sorted(
+        (f for f in files.versioned if f.number > baseline and (f.number not in in_force or f.script in begun)),
+        key=lambda file: file.number,
+    )
     problems = [
         *_foreign(applied),
+        *_failed_repeatables(applied),
         *(problem for number, row in sorted(in_force.items()) for problem in _row(row, by_number.get(number))),
         *(_ignored(file) for file in pending if file.number < newest and not out_of_order),
     ]
     if problems:
         raise _error(database, problems)
-    ran = {row.description: row.checksum for row in applied if row.version is None and row.type == "SQL"}
+    ran = {description: row.checksum for description, row in last_repeatables(applied).items()}
     return Pending(
-        tuple(sorted(pending, key=lambda file: file.number)),
+        tuple(pending),
         tuple(file for file in files.repeatable if ran.get(abbreviated(file.description)) != file.checksum),
+        begun,
     )
+
+
+def last_repeatables(applied: Sequence[AppliedMigration]) -> dict[str, AppliedMigration]:
+    """The last run of each repeatable migration by its description, unless ``repair`` marked it deleted since."""
+    last: dict[str, AppliedMigration] = {}
+    for row in applied:
+        if row.version is not None or row.type == "SCHEMA":
+            continue
+        if row.type == "DELETE":
+            last.pop(row.description, None)
+        else:
+            last[row.description] = row
+    return last
+
+
+def _can_go_on(row: AppliedMigration, file: MigrationFile) -> bool:
+    """Begun outside a transaction and not finished, by the very file that is there now: it may be run again."""
+    return not row.success and not file.transactional and row.checksum == file.checksum
 
 
 def baseline_number(applied: Sequence[AppliedMigration]) -> int:
@@ -77,13 +106,23 @@ def baseline_number(applied: Sequence[AppliedMigration]) -> int:
 
 
 def _foreign(applied: Sequence[AppliedMigration]) -> Iterator[dict[str, object]]:
-    for row in applied:
-        if row.version is not None and version_number(row.version) is None:
-            yield _problem(row.version, row.script, f"Detected applied migration not resolved locally: {row.version}.")
+    for row in foreign_versions(applied):
+        yield _problem(row.version, row.script, f"Detected applied migration not resolved locally: {row.version}.")
+
+
+def _failed_repeatables(applied: Sequence[AppliedMigration]) -> Iterator[dict[str, object]]:
+    for row in last_repeatables(applied).values():
+        if not row.success:
+            yield _problem(
+                None,
+                row.script,
+                f"Detected failed repeatable migration: {row.description}.\n"
+                "Please remove any half-completed changes then run repair to fix the schema history.",
+            )
 
 
 def _row(row: AppliedMigration, file: MigrationFile | None) -> Iterator[dict[str, object]]:
-    if not row.success:
+    if not row.success and not (file and _can_go_on(row, file)):
         yield _problem(
             row.version,
             row.script,
@@ -98,6 +137,8 @@ def _row(row: AppliedMigration, file: MigrationFile | None) -> Iterator[dict[str
             "If you removed this migration intentionally, run repair to mark the migration as deleted.",
         )
         return
+    if row.type != "SQL":
+        yield _mismatch("type", file, row.type, "SQL")
     if row.checksum != file.checksum:
         yield _mismatch("checksum", file, row.checksum, file.checksum)
     if row.description != abbreviated(file.description):

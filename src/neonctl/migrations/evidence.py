@@ -13,7 +13,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import psycopg
@@ -21,6 +20,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from neonctl.errors import ServiceError
+from neonctl.postgres.queryfile import query
 
 if TYPE_CHECKING:
     from typing import LiteralString
@@ -107,31 +107,22 @@ class Evidence:
         return cast("dict[str, Any]", json.loads(self.details_json))
 
 
-def entry_statement(new: NewEntry, *, listing_query: LiteralString | None = None) -> sql.Composed:
-    """An INSERT that can travel inside the runner's one query; the table must be there.
+def entry_statement(new: NewEntry) -> sql.Composed:
+    """An INSERT that can travel inside the runner's one query; the table must be there."""
+    return _statement(new, sql.Literal(new.listing))
 
-    ``listing_query`` is a SELECT of one column of lines, in order: the listing is then taken by the server itself.
+
+def listing_statements(provenance: Provenance) -> tuple[sql.Composable, ...]:
+    """An entry of kind ``catalogue``: the listing is taken by the server itself, as it is within the transaction in
+    which these statements run. They change settings for the rest of it.
     """
-    values: dict[str, object] = {
-        "kind": new.kind,
-        "version": new.version,
-        "script": new.script,
-        "up_sha256": new.up_sha256,
-        "down_sha256": new.down_sha256,
-        "proof_id": new.proof_id or (new.provenance.proof_ids.get(new.version) if new.version else None),
-        "git_commit": new.provenance.git_commit,
-        "actor": new.provenance.actor,
-        "trace_id": new.provenance.trace_id,
-        "details": json.dumps(dict(new.details)),
-        "listing": new.listing,
-    }
-    literals: dict[str, sql.Composable] = {name: sql.Literal(value) for name, value in values.items()}
-    if listing_query is not None:
-        literals["listing"] = sql.SQL(_LISTING).format(query=sql.SQL(listing_query))
-    return sql.SQL(_INSERT).format(**literals)
+    from neonctl.migrations.catalogue import CATALOGUE_QUERY, PIN_SETTINGS  # only where something was done
+
+    listing = sql.SQL(_LISTING).format(query=sql.SQL(CATALOGUE_QUERY))
+    return sql.SQL(PIN_SETTINGS), _statement(NewEntry("catalogue", provenance), listing)
 
 
-def record(conn: psycopg.Connection[Any], new: NewEntry, *, listing_query: LiteralString | None = None) -> Evidence:
+def record(conn: psycopg.Connection[Any], new: NewEntry) -> Evidence:
     """Write one entry, making the table when it is missing; returns it as it stands.
 
     Needs what the migrate role has. Raises ``ServiceError`` ``EVIDENCE_UNWRITABLE`` when the role may not or the
@@ -142,7 +133,7 @@ def record(conn: psycopg.Connection[Any], new: NewEntry, *, listing_query: Liter
         with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
             cursor.execute("SET LOCAL search_path = pg_catalog, pg_temp")
             make_table(conn)
-            cursor.execute(entry_statement(new, listing_query=listing_query))
+            cursor.execute(entry_statement(new))
             # The chain's lock is held until the end of the transaction: the newest entry is ours.
             row = cursor.execute(sql.SQL(_READ) + sql.SQL(" DESC LIMIT 1")).fetchone()
     except psycopg.Error as error:
@@ -165,7 +156,7 @@ def make_table(conn: psycopg.Connection[Any]) -> None:
         with conn.transaction():
             cursor.execute(_TAKE_TURNS)
             if cursor.execute(_IS_THERE).fetchone() == (False,):
-                cursor.execute(creation())
+                cursor.execute(query("evidence", "creation", "migrations"))
 
 
 def read_evidence(conn: psycopg.Connection[Any]) -> tuple[Evidence, ...]:
@@ -200,13 +191,21 @@ def broken_chain(entries: Sequence[Evidence]) -> str | None:
     return None
 
 
-@cache
-def creation() -> LiteralString:
-    """The statements that make table, functions and triggers."""
-    from importlib import resources
-
-    text = (resources.files("neonctl.migrations") / "evidence.sql").read_text(encoding="utf-8")
-    return cast("LiteralString", text)  # part of this package, as literal as if written here
+def _statement(new: NewEntry, listing: sql.Composable) -> sql.Composed:
+    values: dict[str, object] = {
+        "kind": new.kind,
+        "version": new.version,
+        "script": new.script,
+        "up_sha256": new.up_sha256,
+        "down_sha256": new.down_sha256,
+        "proof_id": new.proof_id or (new.provenance.proof_ids.get(new.version) if new.version else None),
+        "git_commit": new.provenance.git_commit,
+        "actor": new.provenance.actor,
+        "trace_id": new.provenance.trace_id,
+        "details": json.dumps(dict(new.details)),
+    }
+    literals = {name: sql.Literal(value) for name, value in values.items()}
+    return sql.SQL(_INSERT).format(**literals, listing=listing)
 
 
 def _hash(entry: Evidence) -> str:
@@ -232,11 +231,11 @@ def _hash(entry: Evidence) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def _rows(conn: psycopg.Connection[Any], query: LiteralString) -> list[tuple[Any, ...]]:
+def _rows(conn: psycopg.Connection[Any], statement: LiteralString) -> list[tuple[Any, ...]]:
     database, user = conn.info.dbname, conn.info.user  # asked now: a connection that broke cannot say
     try:
         with conn.cursor(row_factory=tuple_row) as cursor:
-            return cursor.execute(query).fetchall()
+            return cursor.execute(statement).fetchall()
     except psycopg.errors.UndefinedTable:
         return []
     except psycopg.Error as error:

@@ -18,15 +18,23 @@ from neonctl.migrations.session import ScriptFailedError, pooled, script_offset
 
 TRANSIENT = frozenset({"55P03", "40P01"})  # lock_timeout, deadlock: all is rolled back, another try may do
 
+_KEPT = (
+    "it ran outside a transaction and may have left something, an invalid index for example. Run again: that is"
+    " cleared away first. A corrected file needs `neonctl migrate repair` before it."
+)
+
 
 @dataclass(frozen=True)
 class Place:
-    """What was being run, and which files were done before it."""
+    """What was being run, and which files were done before it. ``kept``: outside a transaction, so that something of
+    it may be there.
+    """
 
     database: str
     path: Path
     sql: str
     done: tuple[str, ...]
+    kept: bool = False
 
 
 def failed(
@@ -59,7 +67,7 @@ def failed(
     return kind(
         code,
         f"{where}: {cause.diag.message_primary} (SQLSTATE {cause.sqlstate})",
-        hint=f"{place.database}: nothing of this file was kept; {hint}.",
+        hint=f"{place.database}: {_KEPT if place.kept else f'nothing of this file was kept; {hint}.'}",
         details={
             **_details(place),
             "line": line,

@@ -122,6 +122,11 @@ def read_folder(folder: Path) -> MigrationFolder:
     problems += _gaps(folder, ups)
     problems += _unpaired(ups, downs)
     contents = {file.path: _read(file.path, problems) for file in named}
+    problems += [
+        _Problem(file.path, "a repeatable migration runs in a transaction")
+        for file in repeats
+        if not _transactional(contents[file.path].decode("utf-8", "replace"))
+    ]
     if problems:
         raise _error(folder, problems)
     undo_of = {file.number: _undo(file, contents[file.path]) for file in downs}

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from neonctl.migrations.catalogue import differences
 from neonctl.migrations.files import MigrationFile
+from neonctl.migrations.lint.markers import loses_data
 from neonctl.migrations.progress import MigrationEvent, Progress
 from neonctl.migrations.proof import VersionProof
 from neonctl.migrations.rows import TableRows
 from neonctl.migrations.stage import View
-
-_COMMENT = re.compile(r"\s*(--[^\r\n]*)")
-_LOSES_DATA = re.compile(r"--\s*neonctl:\s*loses-data\s+(?P<reason>\S.*?)\s*")
 
 
 @dataclass
@@ -92,28 +89,11 @@ class Findings:
 
     def lost(self, file: MigrationFile, text: str) -> None:
         """Rows or values that the undo does not bring back: a problem, unless the file owns up to it."""
-        reason = loses_data(file)
+        reason = loses_data(file.undo.sql) or loses_data(file.sql)
         if reason is None:
             self.of(file).problem(text)
         else:
             self.of(file).note(f"{text} (loses data, as the file says: {reason})")
-
-
-def loses_data(file: MigrationFile) -> str | None:
-    """The reason given by ``-- neonctl: loses-data REASON`` in the comments that the undo or the file begins with."""
-    for text in (file.undo.sql, file.sql):
-        for comment in _leading_comments(text):
-            match = _LOSES_DATA.fullmatch(comment)
-            if match:
-                return match["reason"]
-    return None
-
-
-def _leading_comments(text: str) -> Iterator[str]:
-    position = 0
-    while match := _COMMENT.match(text, position):
-        yield match[1]
-        position = match.end()
 
 
 def _row_change(was: TableRows, now: TableRows) -> str:

@@ -64,7 +64,7 @@ MARK: LiteralString = "neonctl.migration"
 
 BASELINES = ("BASELINE", "SQL_BASELINE")  # "from here on": by command, or by a B file of the paid edition
 _DESCRIPTION = 200  # characters that the column holds
-_DELETED = ("DELETE", "UNDO_SQL")
+DELETED = ("DELETE", "UNDO_SQL")  # what takes the row before it of the same version back
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,14 @@ def row_statement(new: NewRow) -> sql.Composed:
     )
 
 
+def success_statement(rank: int, duration_ms: int) -> sql.Composed:
+    """The UPDATE that ends a row which was written before its statement ran."""
+    return sql.SQL(
+        'UPDATE "public"."flyway_schema_history" SET "success" = true, "execution_time" = {}'
+        ' WHERE "installed_rank" = {} AND NOT "success"'
+    ).format(sql.Literal(duration_ms), sql.Literal(rank))
+
+
 def abbreviated(description: str) -> str:
     """A description as it fits Flyway's column."""
     return description if len(description) <= _DESCRIPTION else description[: _DESCRIPTION - 3] + "..."
@@ -151,11 +159,17 @@ def live_versions(applied: Sequence[AppliedMigration]) -> dict[int, AppliedMigra
         number = version_number(row.version)
         if number is None:
             continue
-        if row.type in _DELETED:
+        if row.type in DELETED:
             live.pop(number, None)
         else:
             live[number] = row
     return live
+
+
+def foreign_versions(applied: Sequence[AppliedMigration]) -> tuple[AppliedMigration, ...]:
+    """Rows in force of versions that no file here can have: 2.1, for example, which Flyway knows."""
+    last = {row.version: row for row in applied if row.version is not None and version_number(row.version) is None}
+    return tuple(row for row in last.values() if row.type not in DELETED)
 
 
 def version_number(version: str | None) -> int | None:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import tuple_row
 
 from neonctl.errors import NeonctlError
-from neonctl.migrations.evidence import NewEntry, Provenance, entry_statement, make_table
+from neonctl.migrations.evidence import NewEntry, Provenance, entry_statement, listing_statements, make_table
 from neonctl.migrations.failure import TRANSIENT, Place, failed
 from neonctl.migrations.history import CREATE_TABLE, MARK, NewRow, row_statement
 from neonctl.migrations.progress import MigrationEvent, Progress
@@ -31,7 +32,6 @@ from neonctl.migrations.session import (
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import LiteralString
 
     from neonctl.migrations.files import AnyFile
 
@@ -65,6 +65,15 @@ class Piece:
     guards: tuple[sql.Composable, ...] = ()
 
 
+@dataclass(frozen=True)
+class Frame:
+    """What a file's text stands in: the transaction's beginning, the row in Flyway's record, evidence and the end."""
+
+    before: tuple[sql.Composable, ...]
+    record: tuple[sql.Composable, ...]
+    end: tuple[sql.Composable, ...]
+
+
 class StoppedError(Exception):
     """Somebody else failed: no next file. Never seen outside a run."""
 
@@ -88,10 +97,10 @@ class Run:
     rank: int
     pieces: Mapping[str, Piece]
     last: str
-    catalogue: LiteralString | None = None
     direction: Literal["up", "down"] = "up"
     stop: Callable[[], bool] = never
     done: list[str] = field(default_factory=list[str])  # names of files, in the order they were done
+    begun: dict[str, int] = field(default_factory=dict[str, int])  # those outside a transaction: name → rank
 
     def one(self, file: AnyFile, go: Callable[[], None]) -> None:
         """One file with its events; tried again when only a lock stood in the way."""
@@ -107,12 +116,16 @@ class Run:
             if self.conn.closed or self.conn.broken:
                 raise connection_lost(self.conn, failure.cause)
             if failure.cause.sqlstate not in TRANSIENT or attempt == _ATTEMPTS:
-                before, _ = self._frame(piece, last=False)
-                raise failed(self.conn, Place(self.database, piece.path, piece.sql, tuple(self.done)), before, failure)
+                raise failed(
+                    self.conn,
+                    Place(self.database, piece.path, piece.sql, tuple(self.done), kept=not piece.transactional),
+                    self.frame(piece, last=False).before if piece.transactional else (),
+                    failure,
+                )
             self.progress(MigrationEvent("retrying", self.database, piece.path.name))
             time.sleep(_PAUSE_S * attempt * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, not a secret
             attempt += 1
-        self.rank += 1
+        self.rank = max(self.rank, self.begun.get(file.script, self.rank + 1))
         self.done.append(file.script)
         took = round((time.monotonic() - started) * 1000)
         self.progress(
@@ -122,34 +135,42 @@ class Run:
     def send(self, file: AnyFile) -> None:
         """The file, its rows, BEGIN and COMMIT: one query. Raises ``ScriptFailedError``."""
         piece = self.pieces[file.script]
-        before, after = self._frame(piece, last=file.script == self.last)
-        run_script(self.conn, before, piece.sql, after)
+        last = file.script == self.last
+        if not piece.transactional:
+            from neonctl.migrations.alone import send_alone  # rare, and needs the parser
 
-    def listing_entry(self) -> sql.Composed | None:
-        """The statement that records the catalogue as it is now; None when nobody said how to read it."""
-        if self.catalogue is None:
-            return None
-        return entry_statement(NewEntry("catalogue", self.provenance), listing_query=self.catalogue)
+            send_alone(self, file.script, piece, last=last)
+            return
+        frame = self.frame(piece, last=last)
+        run_script(self.conn, frame.before, piece.sql, (*frame.record, *frame.end))
 
-    def _frame(self, piece: Piece, *, last: bool) -> tuple[Sequence[sql.Composable], Sequence[sql.Composable]]:
+    def frame(self, piece: Piece, *, last: bool, rank: int | None = None) -> Frame:
         """What goes before and after the file's text, so that all of it is one query and one transaction."""
-        # The lock is the session's: another session than the one that took it (a pooler gave us) must do nothing.
-        mark = sql.SQL(
-            "SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.set_config({}, {}, true),"
-            " 1 / (pg_catalog.pg_backend_pid() = {})::int"
-        ).format(sql.Literal(MARK), sql.Literal(piece.row.script), sql.Literal(self.session.backend_pid))
-        row = replace(piece.row, rank=self.rank + 1)
+        row = replace(piece.row, rank=rank or self.rank + 1)
         entry = replace(piece.entry, details={**piece.entry.details, "installed_rank": row.rank})
-        after: list[sql.Composable] = [
-            sql.SQL("SET LOCAL search_path = pg_catalog"),  # the file may have set another
-            row_statement(row),
-            entry_statement(entry),
-        ]
-        listing = self.listing_entry() if last else None
-        if listing is not None:
-            after.append(listing)
-        before = (*self.session.settings, sql.SQL("BEGIN"), *piece.guards, mark)
-        return before, (*after, sql.SQL("COMMIT"))
+        listing = listing_statements(self.provenance) if last else ()
+        own_names = sql.SQL("SET LOCAL search_path = pg_catalog")  # the file may have set another
+        return Frame(
+            before=opening(self.session, row.script, piece.guards),
+            record=(own_names, row_statement(row)),
+            end=(entry_statement(entry), *listing, *closing()),
+        )
+
+
+def opening(session: Session, script: str, guards: Sequence[sql.Composable] = ()) -> tuple[sql.Composable, ...]:
+    """What begins a transaction of ours. The lock is the session's: another session than the one that took it, which
+    a pooler may give us, must do nothing. The last statement answers the transaction's id.
+    """
+    mark = sql.SQL(
+        "SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.set_config({}, {}, true),"
+        " 1 / (pg_catalog.pg_backend_pid() = {})::int"
+    ).format(sql.Literal(MARK), sql.Literal(script), sql.Literal(session.backend_pid))
+    return (*session.settings, sql.SQL("BEGIN"), *guards, mark)
+
+
+def closing() -> tuple[sql.Composable, ...]:
+    """What ends it."""
+    return (sql.SQL("COMMIT"),)
 
 
 @dataclass
@@ -196,9 +217,10 @@ def make_records(conn: psycopg.Connection[Any], database: str, *, made: bool) ->
     """Make Flyway's table, unless it is ``made``, and ours, under the lock."""
     try:
         if not made:
-            found = conn.execute("SELECT pg_catalog.to_regclass('public.flyway_schema_history')")
-            if found.fetchone() == (None,):
-                conn.execute(CREATE_TABLE)
+            with conn.cursor(row_factory=tuple_row) as cursor:
+                cursor.execute("SELECT pg_catalog.to_regclass('public.flyway_schema_history')")
+                if cursor.fetchone() == (None,):
+                    cursor.execute(CREATE_TABLE)
         make_table(conn)
     except psycopg.errors.InsufficientPrivilege as error:
         raise NeonctlError(
@@ -211,11 +233,10 @@ def make_records(conn: psycopg.Connection[Any], database: str, *, made: bool) ->
 
 def _record_listing(run: Run) -> None:
     """After a run that ended early: what is there now. Never hides why it ended."""
-    statement = run.listing_entry()
-    if not run.done or statement is None or run.conn.closed or run.conn.broken:
+    if not run.done or run.conn.closed or run.conn.broken:
         return
     with contextlib.suppress(psycopg.Error):
-        run.conn.execute(sql.SQL("SET search_path = pg_catalog; {}").format(statement))
+        run.conn.execute(sql.SQL("; ").join(listing_statements(run.provenance)))  # one query is one transaction
 
 
 def _failure(go: Callable[[], None]) -> ScriptFailedError | None:

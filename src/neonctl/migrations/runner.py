@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 
@@ -16,9 +16,7 @@ from neonctl.migrations.progress import Progress
 from neonctl.migrations.run import MigrationResult, Piece, Run, early_end, make_records, never, under_lock
 from neonctl.migrations.scripts import require_runnable
 from neonctl.migrations.session import RunSettings
-
-if TYPE_CHECKING:
-    from typing import LiteralString
+from neonctl.migrations.standing import require_standing
 
 __all__ = ["MigrationResult", "RunSettings", "migrate"]
 
@@ -33,14 +31,13 @@ def migrate(
     provenance: Provenance,
     target: int | None = None,
     stop: Callable[[], bool] = never,
-    catalogue: LiteralString | None = None,
 ) -> MigrationResult:
     """Bring one database up to the newest of ``files``, or to version ``target`` (``product.md`` 5).
 
     ``conn`` is a direct connection as the migrate role, in autocommit, used by nobody else meanwhile; its session
     settings are changed. ``stop`` is asked before each file: True ends the run there, without an error.
-    ``catalogue`` is a SELECT of the catalogue's lines, recorded after the last file. Repeatable files wait while a
-    target leaves versioned ones pending.
+    Repeatable files wait while a target leaves versioned ones pending. After the last file the catalogue's listing is
+    recorded as evidence.
 
     Raises ``MigrationHistoryError`` or ``MigrationScriptError`` before anything ran; ``NeonctlError``
     ``MIGRATION_FAILED`` with ``file:line`` for the file that failed, which leaves nothing behind (the files before it
@@ -58,12 +55,13 @@ def migrate(
 
     pending = pending_in(read_history(conn))
     if pending:
-        require_runnable(pending.versioned)
+        _require_runnable(pending)
         with under_lock(conn, database=database, settings=settings, progress=progress) as session:
             history = read_history(conn)
-            pending = pending_in(history)  # another runner may have been faster
+            judged, pending = pending, pending_in(history)  # another runner may have been faster
             if pending:
-                require_runnable(pending.versioned)
+                if pending.files != judged.files:
+                    _require_runnable(pending)
                 make_records(conn, database, made=bool(history))
                 run = Run(
                     conn,
@@ -74,9 +72,9 @@ def migrate(
                     rank=max((row.installed_rank for row in history), default=0),
                     pieces={file.script: _piece(file, provenance) for file in pending.files},
                     last=pending.files[-1].script,
-                    catalogue=catalogue,
                     stop=stop,
                     done=done,
+                    begun=dict(pending.begun),
                 )
                 stopped = _work(run, files, pending)
     names = {file.script: file for file in pending.files}
@@ -87,6 +85,11 @@ def migrate(
         repeated=tuple(name for name in done if not isinstance(names[name], MigrationFile)),
         stopped=stopped,
     )
+
+
+def _require_runnable(pending: Pending) -> None:
+    require_runnable(pending.files)
+    require_standing(pending.versioned)
 
 
 def _work(run: Run, files: MigrationFolder, pending: Pending) -> bool:

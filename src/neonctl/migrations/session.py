@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import psycopg
 from psycopg import generators, sql
@@ -20,6 +20,8 @@ from neonctl.errors import RetryableError, ServiceError
 from neonctl.migrations.history import LOCK_KEY
 
 if TYPE_CHECKING:
+    from typing import LiteralString
+
     from psycopg.pq.abc import PGresult
 
 _POLL_S = 0.25
@@ -82,9 +84,11 @@ def prepare_session(conn: psycopg.Connection[Any], settings: RunSettings) -> tup
     conn.execute(sql.SQL("; ").join(statements))
     try:
         conn.execute(_CONNECTION_CHECK)
+        statements.append(_CONNECTION_CHECK)
     except psycopg.errors.InvalidParameterValue:
-        return tuple(statements)  # a server that is not on Linux cannot
-    return (*statements, _CONNECTION_CHECK)
+        pass  # a server that is not on Linux cannot
+    # Rendered once: they go in front of every file.
+    return tuple(sql.SQL(cast("LiteralString", statement.as_string(conn))) for statement in statements)
 
 
 @contextmanager
@@ -168,6 +172,25 @@ def run_script(
             len(results) - 1 - len(before),
             told.decode() if told is not None else None,
         )
+
+
+def run_own(conn: psycopg.Connection[Any], statements: Sequence[sql.Composable], database: str) -> None:
+    """Send statements of ours, with BEGIN and COMMIT among them, as one query. Raises ``ServiceError``."""
+    failure: psycopg.Error | None = None
+    try:
+        run_script(conn, statements, "", ())
+    except ScriptFailedError as error:
+        failure = error.cause
+    if failure is None:
+        return
+    if not conn.closed and not conn.broken:
+        conn.execute("ROLLBACK")
+    raise ServiceError(
+        "MIGRATION_RECORD_UNWRITABLE",
+        f"{database}: the record of migrations was not changed: {failure.diag.message_primary}",
+        hint="Nothing was changed. It is written as the migrate role, which owns it, over the direct host.",
+        details={"database": database, "sqlstate": failure.sqlstate},
+    )
 
 
 def script_offset(error: psycopg.Error, before: Sequence[sql.Composable], conn: psycopg.Connection[Any]) -> int | None:

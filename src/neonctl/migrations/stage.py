@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -23,14 +24,25 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg.pq.abc import PGresult
 
-_LISTING = sql.SQL("SELECT string_agg(line, E'\\n') FROM ({}) AS listing").format(sql.SQL(CATALOGUE_QUERY))
+#: The listing, or NULL when it is the one that the caller has already: it is long, and mostly it is.
+_LISTING = sql.SQL(
+    "SELECT CASE WHEN encode(sha256(convert_to(text, 'UTF8')), 'hex') <> $1 THEN text END"
+    " FROM (SELECT coalesce(string_agg(line, E'\\n'), '') FROM ({}) AS listing) AS whole (text)"
+).format(sql.SQL(CATALOGUE_QUERY))
+# Planned once: a proof asks hundreds of times, and planning takes longer than answering.
+_PREPARE = (
+    sql.SQL("PREPARE neonctl_tables AS {}").format(sql.SQL(TABLES_QUERY)),
+    sql.SQL("PREPARE neonctl_listing (text) AS {}").format(_LISTING),
+)
+_ASK_TABLES = sql.SQL("EXECUTE neonctl_tables")
+_NO_LISTING = sql.SQL("SELECT ''")
 _ELAPSED = sql.SQL(query("rows", "elapsed", "migrations"))
 _CHECK_NOW = sql.SQL("SET CONSTRAINTS ALL IMMEDIATE")  # what is deferred would fail after the look
 _NO_COUNTS = sql.SQL("SELECT '[]'::jsonb")
 
 
 @dataclass(frozen=True)
-class Script:
+class Step:
     """A file to run."""
 
     path: Path
@@ -42,7 +54,7 @@ class Script:
 class View:
     """What the database looked like right after a script."""
 
-    listing: str
+    listing: str  # "" if nobody asked for it
     tables: tuple[str, ...]  # what ``TABLES_QUERY`` answered
     counts: tuple[int, ...]  # what the caller's own statement answered
     duration_ms: int  # of the script
@@ -68,16 +80,26 @@ class Stage:
     def __init__(self, conn: psycopg.Connection[Any], session: Sequence[sql.Composable]) -> None:
         self._conn = conn
         self._session = self._text(*session)
+        self._look = self._text(_ELAPSED, sql.SQL(PIN_SETTINGS), _ASK_TABLES)
+        self._send(("BEGIN", *self._text(sql.SQL(PIN_SETTINGS), *_PREPARE), "COMMIT"))
+
+    def close(self) -> None:
+        """Put the session back as far as that goes."""
+        self._send(("RESET ALL", "DEALLOCATE neonctl_tables", "DEALLOCATE neonctl_listing"))
 
     def look(self) -> View:
         """The database as it is."""
-        parts = (*self._session, "BEGIN", *self._look(_NO_COUNTS), "COMMIT")
-        return _view(self._send(parts)[-6:-1], sure=False)
+        parts = (*self._session, "BEGIN", *self._look, *self._text(_NO_COUNTS, _ask_listing("")), "COMMIT")
+        return _view(self._send(parts)[-6:-1], "", sure=False)
 
-    def run(self, script: Script) -> View:
-        """Run it in its own transaction, or bare if it asks for that. Raises ``StepFailedError``: nothing is kept."""
+    def run(self, script: Step, *, listing: bool = True, expected: str = "") -> View:
+        """Run it in its own transaction, or bare if it asks for that. Raises ``StepFailedError``: nothing is kept.
+
+        Without ``listing`` the view has none, which saves the time to make it; a listing that is as ``expected``
+        saves the time to transfer it.
+        """
         if script.transactional:
-            (view,) = self._play((script,), _NO_COUNTS, "COMMIT")
+            (view,) = self._play((script,), (expected,) if listing else (None,), _NO_COUNTS, "COMMIT")
             return view
         self._send(self._session)
         started = time.monotonic()
@@ -86,34 +108,38 @@ class Stage:
         seen = self.look()
         return View(seen.listing, seen.tables, (), duration_ms, sure=False)
 
-    def try_out(self, scripts: Sequence[Script], counts: sql.Composable) -> tuple[View, ...]:
+    def try_out(
+        self, scripts: Sequence[Step], expected: Sequence[str | None], counts: sql.Composable
+    ) -> tuple[View, ...]:
         """Run them in one transaction that is taken back; ``counts`` answers a JSON array of numbers after each.
 
-        Raises ``StepFailedError``.
+        ``expected`` has a listing for each, or None where none is wanted. Raises ``StepFailedError``.
         """
-        return self._play(scripts, counts, "ROLLBACK")
+        return self._play(scripts, expected, counts, "ROLLBACK")
 
-    def _play(self, scripts: Sequence[Script], counts: sql.Composable, end: str) -> tuple[View, ...]:
-        look = self._look(counts)
-        parts: list[str | Script] = [*self._session, "BEGIN"]
-        for script in scripts:
-            parts += [*(self._session if script is not scripts[0] else ()), script, *self._text(_CHECK_NOW), *look]
+    def _play(
+        self, scripts: Sequence[Step], expected: Sequence[str | None], counts: sql.Composable, end: str
+    ) -> tuple[View, ...]:
+        parts: list[str | Step] = [*self._session, "BEGIN"]
+        looks = len(self._look) + 2
+        for script, listing in zip(scripts, expected, strict=True):
+            ask = _NO_LISTING if listing is None else _ask_listing(listing)
+            parts += [*(self._session if script is not scripts[0] else ()), script, *self._text(_CHECK_NOW)]
+            parts += [*self._look, *self._text(counts, ask)]
         results = self._send((*parts, end))
         views: list[View] = []
         # Seen from the end: only there is it known how many results there are.
         stop = len(results) - 1
-        for script in reversed(scripts):
-            views.append(_view(results[stop - len(look) : stop], sure=True))
-            stop -= len(look) + 1 + _statements(script) + len(self._session)
+        for script, listing in reversed(list(zip(scripts, expected, strict=True))):
+            views.append(_view(results[stop - looks : stop], listing or "", sure=True))
+            if script is not scripts[0]:
+                stop -= looks + 1 + _statements(script) + len(self._session)
         return tuple(reversed(views))
-
-    def _look(self, counts: sql.Composable) -> tuple[str, ...]:
-        return self._text(_ELAPSED, sql.SQL(PIN_SETTINGS), sql.SQL(TABLES_QUERY), counts, _LISTING)
 
     def _text(self, *statements: sql.Composable) -> tuple[str, ...]:
         return tuple(statement.as_string(self._conn) for statement in statements)
 
-    def _send(self, parts: Sequence[str | Script]) -> list[PGresult]:
+    def _send(self, parts: Sequence[str | Step]) -> list[PGresult]:
         """Everything as one simple query. Rows that a script selects are thrown away unread."""
         texts = [part if isinstance(part, str) else part.sql + "\n" for part in parts]
         conn = self._conn
@@ -121,16 +147,21 @@ class Stage:
             conn.pgconn.send_query(";\n".join(texts).encode("utf-8"))
             results = conn.wait(generators.execute(conn.pgconn))
         if results[-1].status == ExecStatus.FATAL_ERROR:
-            if conn.info.transaction_status != TransactionStatus.IDLE:
-                conn.execute("ROLLBACK")
-            raise _failed(parts, texts, results)
+            failure = _failed(parts, texts, results)
+            if conn.pgconn.transaction_status != TransactionStatus.IDLE:
+                self._send(("ROLLBACK",))  # not by execute(): psycopg would then forget all prepared statements
+            raise failure
         return results
 
 
-def _view(answers: Sequence[PGresult], *, sure: bool) -> View:
+def _ask_listing(expected: str) -> sql.Composed:
+    return sql.SQL("EXECUTE neonctl_listing ({})").format(sql.Literal(hashlib.sha256(expected.encode()).hexdigest()))
+
+
+def _view(answers: Sequence[PGresult], expected: str, *, sure: bool) -> View:
     elapsed, _, tables, counts, listing = answers
     return View(
-        listing=next(_column(listing), ""),
+        listing=next(_column(listing), expected),
         tables=tuple(_column(tables)),
         counts=tuple(json.loads(next(_column(counts)))),
         duration_ms=int(next(_column(elapsed))),
@@ -145,13 +176,13 @@ def _column(result: PGresult) -> Iterator[str]:
             yield value.decode("utf-8")
 
 
-def _failed(parts: Sequence[str | Script], texts: Sequence[str], results: Sequence[PGresult]) -> Exception:
+def _failed(parts: Sequence[str | Step], texts: Sequence[str], results: Sequence[PGresult]) -> Exception:
     """Find the script by counting the statements that succeeded, and its line by the server's word if it has one."""
     cause = error_from_result(results[-1], encoding="utf-8")
     done, offset, script = len(results) - 1, 0, None
     for part, text in zip(parts, texts, strict=True):
         count = 1 if isinstance(part, str) else _statements(part)
-        if isinstance(part, Script):
+        if isinstance(part, Step):
             script = part
         if done < count:
             break
@@ -162,14 +193,14 @@ def _failed(parts: Sequence[str | Script], texts: Sequence[str], results: Sequen
     if script is None:
         return cause
     line: int | None = None
-    if isinstance(part, Script):
+    if isinstance(part, Step):
         at = int(cause.diag.statement_position or 0) - 1 - offset
         line = line_number(script.sql, at) if 0 <= at <= len(script.sql) else statement_line(script.sql, done)
     where = f"{script.path}:{line}" if line else str(script.path)
     return StepFailedError(f"{where}: {cause.diag.message_primary} (SQLSTATE {cause.sqlstate})", script.path)
 
 
-def _statements(script: Script) -> int:
+def _statements(script: Step) -> int:
     import postgast
 
     return len(postgast.parse(script.sql).stmts)

@@ -6,7 +6,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 
@@ -20,9 +20,7 @@ from neonctl.migrations.run import MigrationResult, Piece, Run, early_end, make_
 from neonctl.migrations.scripts import require_runnable
 from neonctl.migrations.session import RunSettings
 from neonctl.migrations.stakes import Loss, append_only_tables, guard, rows_at_stake
-
-if TYPE_CHECKING:
-    from typing import LiteralString
+from neonctl.migrations.standing import require_standing
 
 
 def undo(
@@ -36,11 +34,10 @@ def undo(
     provenance: Provenance,
     allow_append_only: bool = False,
     stop: Callable[[], bool] = never,
-    catalogue: LiteralString | None = None,
 ) -> MigrationResult:
     """Bring one database back to version ``to`` (0: before the first), the migration applied last first.
 
-    ``conn``, ``stop`` and ``catalogue`` as for ``migrate``. What will be lost is ``rows_at_stake()``'s to say
+    ``conn`` and ``stop`` as for ``migrate``. What will be lost is ``rows_at_stake()``'s to say
     beforehand. Repeatable migrations stay as they are.
 
     Raises before anything ran: ``MigrationHistoryError`` when record and files disagree, ``UNDO_EDITED`` when an undo
@@ -58,7 +55,9 @@ def undo(
             todo = newest_first(files, history, database=database, to=to)
             require_runnable(todo)
             live = live_versions(history)
-            _require_unedited(database, todo, live, read_evidence(conn))
+            evidence = read_evidence(conn)
+            _require_unedited(database, todo, live, evidence)
+            require_standing(file.undo for file in todo)
             undos = [file.undo for file in todo]
             losses = rows_at_stake(conn, undos)
             guarded = () if allow_append_only else append_only_tables(conn, undos)
@@ -77,8 +76,8 @@ def undo(
                     )
                     for file in todo
                 },
+                begun=begun_undos(evidence),
                 last=todo[-1].script,
-                catalogue=catalogue,
                 direction="down",
                 stop=stop,
                 done=done,
@@ -98,7 +97,14 @@ def newest_first(
     files: MigrationFolder, history: Sequence[AppliedMigration], *, database: str, to: int
 ) -> list[MigrationFile]:
     """What an undo to ``to`` takes back, the one applied last first. Raises as ``undo`` about record and baseline."""
-    compare(files, history, database=database, out_of_order=True)
+    begun = compare(files, history, database=database, out_of_order=True).begun
+    if begun:
+        raise MigrationHistoryError(
+            "MIGRATION_HISTORY_MISMATCH",
+            f"{database}: {', '.join(begun)} was begun outside a transaction and did not come through",
+            hint="Finish it (`neonctl migrate up`) or mark it failed for good (`neonctl migrate repair`), then undo.",
+            details={"database": database, "problems": []},
+        )
     baseline = baseline_number(history)
     if to < baseline:
         raise MigrationHistoryError(
@@ -110,6 +116,14 @@ def newest_first(
     by_number = {file.number: file for file in files.versioned}
     live = [(row.installed_rank, number) for number, row in live_versions(history).items() if number > to]
     return [by_number[number] for _, number in sorted(live, reverse=True)]
+
+
+def begun_undos(evidence: Sequence[Evidence]) -> dict[str, int]:
+    """The names of migrations whose undo was begun outside a transaction and is not recorded as done."""
+    last = {each.version: each for each in evidence if each.kind in ("apply", "undo") and each.version}
+    return {
+        str(each.details["script"]): 0 for each in last.values() if each.kind == "undo" and each.details.get("begun")
+    }
 
 
 def _work(run: Run, todo: Sequence[MigrationFile]) -> bool:
@@ -134,15 +148,32 @@ def _require_unedited(
     live: Mapping[int, AppliedMigration],
     evidence: Sequence[Evidence],
 ) -> None:
-    """Code that nobody reviewed at apply time must not run. What another tool applied left no evidence to hold to."""
+    problems = edited_undos(todo, live, evidence)
+    if problems:
+        raise MigrationHistoryError(
+            "UNDO_EDITED",
+            f"{database}: {problems[0]['file']}: {problems[0]['message']}",
+            hint="Restore the undo as it was (`neonctl migrate history` names its commit and SHA-256).",
+            details={"database": database, "problems": problems},
+        )
+
+
+def edited_undos(
+    files: Sequence[MigrationFile], live: Mapping[int, AppliedMigration], evidence: Sequence[Evidence]
+) -> list[dict[str, object]]:
+    """Undos that are not the ones that were there when their migrations ran: code that nobody reviewed.
+
+    Each as ``{"version", "file", "message"}``. What another tool applied left no evidence to hold to.
+    """
     recorded = {
         (version_number(each.version), each.details.get("installed_rank")): each.down_sha256
         for each in evidence
-        if each.kind == "apply"
+        if each.kind == "apply" or (each.kind == "repair" and each.down_sha256)
     }
     problems: list[dict[str, object]] = []
-    for file in todo:
-        digest = recorded.get((file.number, live[file.number].installed_rank))
+    for file in files:
+        row = live.get(file.number)
+        digest = recorded.get((file.number, row.installed_rank)) if row else None
         if digest is not None and digest not in _digests(file.undo):
             problems.append(
                 {
@@ -151,13 +182,7 @@ def _require_unedited(
                     "message": f"{file.undo.script} is not the undo that was there when {file.version} was applied",
                 }
             )
-    if problems:
-        raise MigrationHistoryError(
-            "UNDO_EDITED",
-            f"{database}: {problems[0]['file']}: {problems[0]['message']}",
-            hint="Restore the undo as it was (`neonctl migrate history` names its commit and SHA-256).",
-            details={"database": database, "problems": problems},
-        )
+    return problems
 
 
 def _digests(undo: UndoFile) -> set[str]:

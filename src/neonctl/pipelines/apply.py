@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neonctl.errors import DidNotConvergeError
-from neonctl.pipelines.migrate import migrate_environment, promotion_order
+from neonctl.migrations.check import Pending
+from neonctl.pipelines.gate import require_promoted
+from neonctl.pipelines.migrate import Order, migrate_environment, promotion_order
 from neonctl.plan.changes import AnyChange, RunMigrations, Stage
 from neonctl.plan.diff import diff
 from neonctl.provision.apply import Audit, Provisioner
@@ -16,6 +18,7 @@ from neonctl.provision.turns import own_turn
 
 if TYPE_CHECKING:
     from neonctl.migrations.evidence import Provenance
+    from neonctl.migrations.files import MigrationFolder
     from neonctl.pipelines.configuration import Configuration
     from neonctl.plan.observed import Observed
     from neonctl.plan.plan import Plan
@@ -43,7 +46,7 @@ def apply_plan(
     audit: Audit,
     provenance: Callable[[str], Provenance],
 ) -> Applied:
-    """Carry out a plan that was shown and confirmed. ``provenance`` says who migrates an environment.
+    """Carry out a plan that was shown and confirmed. ``provenance`` answers for one environment's migrations.
 
     Raises ``DidNotConvergeError`` when, after everything was done, a new plan is not empty.
     """
@@ -51,6 +54,7 @@ def apply_plan(
     provisioner = Provisioner(desired, services, progress=progress, audit=audit)
     if not plan.work:
         return Applied(plan, {}, observed)
+    _require_promoted(plan, configuration, services)
     world = provisioner.build(plan, observed)
     inside = dict.fromkeys(
         change.environment
@@ -109,14 +113,16 @@ def _migrate(
     for environment in environments:
         changes = [change for change in pending if change.environment == environment]
         try:
-            results = migrate_environment(
+            run = migrate_environment(
                 environment,
                 [change.database for change in changes],
                 desired=configuration.desired,
                 files=configuration.migrations,
                 services=services,
                 progress=progress,
-                provenance=provenance(environment),
+                provenance=lambda name=environment: provenance(name),
+                order=Order(),
+                before=lambda intent: None,  # the plan said so, and was confirmed
             )
         except BaseException:
             for change in changes:
@@ -124,8 +130,31 @@ def _migrate(
             raise
         for change in changes:
             audit(change, "done")
-        ran[environment] = {database: result.applied for database, result in results.items()}
+        ran[environment] = {database: result.applied for database, result in run.results.items()}
     return ran
+
+
+def _require_promoted(plan: Plan, configuration: Configuration, services: Services) -> None:
+    """Refuse before anything is made what must run elsewhere first, where that is no part of this very run."""
+    pending = [change for change in plan.work if isinstance(change, RunMigrations)]
+    here = {change.environment for change in pending}
+    for environment in here:
+        before = configuration.desired.environments[environment].migrations.promoted_from
+        if before is None or before in here:
+            continue
+        files = {
+            change.database: _files_of(change, configuration.migrations[change.database])
+            for change in pending
+            if change.environment == environment
+        }
+        require_promoted(environment, before, files, desired=configuration.desired, services=services)
+
+
+def _files_of(change: RunMigrations, folder: MigrationFolder) -> Pending:
+    return Pending(
+        tuple(file for file in folder.versioned if file.version in change.versions),
+        tuple(file for file in folder.repeatable if file.script in change.repeatables),
+    )
 
 
 def _only_finish(plan: Plan) -> Plan:

@@ -42,8 +42,13 @@ def read_configuration(config_dir: Path, db_dir: Path) -> Configuration:
         database: tuple(MigrationRef(version=f.version, script=f.script, checksum=f.checksum) for f in folder.versioned)
         for database, folder in migrations.items()
     }
+    repeatables = {
+        database: {file.script: file.checksum for file in folder.repeatable} for database, folder in migrations.items()
+    }
     return Configuration(
-        desired=desired.model_copy(update={"migrations": references, "privileges": privileges}),
+        desired=desired.model_copy(
+            update={"migrations": references, "repeatables": repeatables, "privileges": privileges}
+        ),
         migrations=migrations,
     )
 

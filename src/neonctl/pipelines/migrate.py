@@ -1,27 +1,78 @@
-"""Migrations for the databases of one environment, side by side, each with its own stored credential."""
+"""Migrations for the databases of one environment, side by side, each with its own stored credential.
+
+Everything that can refuse is asked of every database before the first file runs in any; the first error stops all.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from neonctl.desired.model import Desired, secret_name
-from neonctl.migrations.runner import MigrationResult, migrate
-from neonctl.migrations.session import RunSettings
-from neonctl.plan.observed import Address
+from neonctl.errors import NeonctlError
+from neonctl.migrations.check import compare
+from neonctl.migrations.history import read_history
+from neonctl.pipelines.logins import logged_in
 from neonctl.provision.parallel import by_key
 from neonctl.provision.progress import Event, Progress
 
 if TYPE_CHECKING:
+    import psycopg
+    from psycopg.rows import TupleRow
+
+    from neonctl.desired.model import Desired, EnvironmentSpec
+    from neonctl.migrations.check import Pending
     from neonctl.migrations.evidence import Provenance
     from neonctl.migrations.files import MigrationFolder
+    from neonctl.migrations.history import AppliedMigration
     from neonctl.migrations.progress import MigrationEvent
+    from neonctl.migrations.runner import MigrationResult
+    from neonctl.migrations.session import RunSettings
+    from neonctl.pipelines.gate import Passage
     from neonctl.provision.services import Services
 
-LOCK_TIMEOUT_S = 5.0
-STATEMENT_TIMEOUT_S = 900.0
-SETTINGS = RunSettings(LOCK_TIMEOUT_S, STATEMENT_TIMEOUT_S)
+_LOCK_TIMEOUT_S = 5.0  # where the YAML says nothing of migrate_user
+_STATEMENT_TIMEOUT_S = 900.0
+
+Connections = Mapping[str, "psycopg.Connection[TupleRow]"]
+
+
+@dataclass(frozen=True)
+class Order:
+    """How a run differs from the ordinary one. ``break_glass``: why the gate is passed although it is shut."""
+
+    target: int | None = None
+    out_of_order: bool = False
+    require_rehearsal: bool = False
+    break_glass: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one environment's run did. ``overruled``: database → what the gate said and break-glass passed over."""
+
+    environment: str
+    results: Mapping[str, MigrationResult] = field(default_factory=dict[str, "MigrationResult"])
+    overruled: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What is about to run. ``overruled``: database → what the gate said and break-glass passes over."""
+
+    environment: str
+    pending: Mapping[str, Pending]
+    overruled: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Look:
+    """One database before the run."""
+
+    pending: Pending
+    history: tuple[AppliedMigration, ...]
 
 
 def promotion_order(desired: Desired, environments: Sequence[str]) -> list[str]:
@@ -40,6 +91,21 @@ def promotion_order(desired: Desired, environments: Sequence[str]) -> list[str]:
     return ordered
 
 
+def run_settings(desired: Desired, spec: EnvironmentSpec, order: Order) -> RunSettings:
+    """Timeouts as the environment gives them to ``migrate_user``; 0 is "no limit", as in Postgres."""
+    from neonctl.migrations.session import RunSettings
+
+    limits = spec.roles.get("migrate_user")
+    lock = limits.lock_timeout_seconds if limits else None
+    statement = limits.statement_timeout_seconds if limits else None
+    return RunSettings(
+        lock_timeout_s=_LOCK_TIMEOUT_S if lock is None else lock,
+        statement_timeout_s=_STATEMENT_TIMEOUT_S if statement is None else statement,
+        out_of_order=order.out_of_order,
+        undo_record=desired.platform.migrations.undo_record,
+    )
+
+
 def migrate_environment(
     environment: str,
     databases: Sequence[str],
@@ -48,37 +114,142 @@ def migrate_environment(
     files: Mapping[str, MigrationFolder],
     services: Services,
     progress: Progress,
-    provenance: Provenance,
-) -> Mapping[str, MigrationResult]:
+    provenance: Callable[[], Provenance],
+    order: Order,
+    before: Callable[[Intent], None],
+) -> Run:
     """Run what is pending in these databases, as ``{db}_migrate_user`` over the direct host.
 
-    The first error lets no database begin another file.
+    ``provenance`` is asked only when there is something to run, and ``before`` is told what: it may refuse by
+    raising. Raises what ``gate.refuse`` and ``runner.migrate`` raise; an error's ``details["databases"]`` then says
+    which files each database has got before it.
     """
-    failed = threading.Event()
     spec = desired.environments[environment]
-    secrets = services.aws(spec.aws).secrets()
+    with logged_in(databases, spec, services) as connections:
+        looks = by_key(lambda name: _look(connections[name], name, files[name], order), databases)
+        waiting = {name: look for name, look in looks.items() if look.pending}
+        if not waiting:
+            return Run(environment)
+        passage = _gate(environment, waiting, connections, desired, services, order)
+        before(Intent(environment, {name: each.pending for name, each in waiting.items()}, passage.problems))
+        origin = _origin(provenance(), waiting, passage)
+        _record_break_glass(passage, connections, origin, order)
+        results = _run(
+            environment,
+            {name: connections[name] for name in waiting},
+            files,
+            settings=run_settings(desired, spec, order),
+            provenance=origin,
+            order=order,
+            progress=progress,
+        )
+    return Run(environment, results, passage.problems)
+
+
+def _look(connection: psycopg.Connection[TupleRow], database: str, files: MigrationFolder, order: Order) -> Look:
+    history = read_history(connection)
+    pending = compare(files, history, database=database, out_of_order=order.out_of_order)
+    return Look(pending.up_to(order.target), history)
+
+
+def _gate(
+    environment: str,
+    waiting: Mapping[str, Look],
+    connections: Connections,
+    desired: Desired,
+    services: Services,
+    order: Order,
+) -> Passage:
+    from neonctl.migrations.evidence import read_evidence
+    from neonctl.migrations.scripts import require_runnable
+    from neonctl.pipelines.gate import Record, Waiting, look, refuse
+
+    for each in waiting.values():
+        require_runnable(each.pending.files)
+    evidence = by_key(lambda name: read_evidence(connections[name]), waiting)
+    passage = look(
+        environment,
+        [Waiting(name, each.pending, Record(each.history, evidence[name])) for name, each in waiting.items()],
+        desired=desired,
+        services=services,
+        require_rehearsal=order.require_rehearsal,
+        now=datetime.now(UTC),
+    )
+    if order.break_glass is None:
+        refuse(environment, passage)
+    return passage
+
+
+def _origin(provenance: Provenance, waiting: Mapping[str, Look], passage: Passage) -> Callable[[str], Provenance]:
+    """The same origin for each database, with the proofs of its own files."""
+
+    def of(database: str) -> Provenance:
+        proofs = passage.proof_ids[database]
+        files = waiting[database].pending.versioned
+        found = {file.version: proofs.get((file.sha256, file.undo.sha256)) for file in files}
+        return replace(provenance, proof_ids={version: proof for version, proof in found.items() if proof})
+
+    return of
+
+
+def _run(
+    environment: str,
+    connections: Connections,
+    files: Mapping[str, MigrationFolder],
+    *,
+    settings: RunSettings,
+    provenance: Callable[[str], Provenance],
+    order: Order,
+    progress: Progress,
+) -> Mapping[str, MigrationResult]:
+    from neonctl.migrations.runner import migrate
+
+    failed = threading.Event()
+    applied: dict[str, list[str]] = {name: [] for name in connections}
 
     def tell(event: MigrationEvent) -> None:
-        text = " ".join(part for part in (event.database, event.script) if part)
-        state = {"waiting": "waiting", "applied": "done", "undone": "done"}.get(event.kind, "started")
-        progress(Event(environment, f"migration {text}", state))  # pyright: ignore[reportArgumentType]
+        if event.kind == "applied" and event.script:
+            applied[event.database].append(event.script)
+        progress(shown(environment, event))
 
     def one(database: str) -> MigrationResult:
         try:
-            _, credential = secrets.read(secret_name(spec.stage, database, "migrate_user"))
-            address = Address(credential.direct_host, credential.direct_port)
-            with services.login(address, database, credential.username, credential.password) as connection:
-                return migrate(
-                    connection,
-                    database=database,
-                    files=files[database],
-                    progress=tell,
-                    settings=SETTINGS,
-                    provenance=provenance,
-                    stop=failed.is_set,
-                )
+            return migrate(
+                connections[database],
+                database=database,
+                files=files[database],
+                progress=tell,
+                settings=settings,
+                provenance=provenance(database),
+                target=order.target,
+                stop=failed.is_set,
+            )
         except BaseException:
-            failed.set()
+            failed.set()  # the others finish the file they are at, and begin no other
             raise
 
-    return by_key(one, databases)
+    try:
+        return by_key(one, connections)
+    except NeonctlError as error:
+        error.details["environment"] = environment
+        error.details["databases"] = applied
+        raise
+
+
+def _record_break_glass(
+    passage: Passage, connections: Connections, provenance: Callable[[str], Provenance], order: Order
+) -> None:
+    """Into each database's evidence, before anything runs there."""
+    from neonctl.migrations.evidence import NewEntry, record
+
+    for database, problems in passage.problems.items():
+        details = {"reason": order.break_glass, "passed_over": list(problems)}
+        record(connections[database], NewEntry("break-glass", provenance(database), details=details))
+
+
+def shown(environment: str, event: MigrationEvent) -> Event:
+    """A runner's event as the terminal shows it."""
+    subject = "migration " + " ".join(part for part in (event.database, event.script) if part)
+    if event.kind == "waiting":
+        return Event(environment, subject, "waiting")
+    return Event(environment, subject, "done" if event.kind in {"applied", "undone"} else "started")

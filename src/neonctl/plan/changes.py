@@ -505,10 +505,14 @@ class RunMigrations(Change, kind="migration", stage=Stage.MIGRATION, label="{sel
 
     database: str
     versions: tuple[str, ...]
+    repeatables: tuple[str, ...] = ()  # scripts
 
     @property
     def after(self) -> Details:
-        return {"versions": list(self.versions)}
+        return {
+            "versions": list(self.versions),
+            **({"repeatables": list(self.repeatables)} if self.repeatables else {}),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,17 +128,36 @@ def database_changes(
     if branch_id is None or found.built_for != branch_id:
         yield ClaimDatabase(environment=environment, database=database)
     yield from _structural_changes(environment, database, wanted, found, desired)
-    pending = pending_versions(desired, database, found)
-    if pending:
-        yield RunMigrations(environment=environment, database=database, versions=pending)
+    versions, repeatables = pending_versions(desired, database, found), pending_repeatables(desired, database, found)
+    if versions or repeatables:
+        yield RunMigrations(environment=environment, database=database, versions=versions, repeatables=repeatables)
     else:
         yield from settled_changes(environment, spec, database, found, desired)
 
 
 def pending_versions(desired: Desired, database: str, found: DatabaseSnapshot) -> tuple[str, ...]:
-    """Versions on disk that the history does not have."""
+    """Versions on disk that the history does not have, and that no baseline covers."""
     applied = {each.version for each in found.history or ()}
-    return tuple(each.version for each in desired.migrations.get(database, ()) if each.version not in applied)
+    baseline = max((_number(each.version) for each in found.history or () if each.baseline), default=())
+    return tuple(
+        each.version
+        for each in desired.migrations.get(database, ())
+        if each.version not in applied and _number(each.version) > baseline
+    )
+
+
+def _number(version: str) -> tuple[int, ...]:
+    """``"003"`` → (3,); Flyway's baselines may read ``1.2``."""
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def pending_repeatables(desired: Desired, database: str, found: DatabaseSnapshot) -> tuple[str, ...]:
+    """Repeatable files that never ran, or not as they are now."""
+    return tuple(
+        script
+        for script, checksum in desired.repeatables.get(database, {}).items()
+        if found.repeatables.get(script) != checksum
+    )
 
 
 def settled_changes(
@@ -152,7 +171,9 @@ def settled_changes(
             subject=f"{database}/privileges.txt",
             reason="was generated before the newest migration: write it again with verify --write-privileges",
         )
-    if all(each.version in on_disk for each in found.history or ()):  # else the database is ahead of these files
+    if all(
+        each.version in on_disk or each.baseline for each in found.history or ()
+    ):  # else the database is ahead of these files
         declared = {*desired.platform.databases[database].schemas, "public"}
         present = frozenset(
             grant

@@ -139,6 +139,7 @@ class AppliedVersion:
     version: str
     script: str
     checksum: int | None
+    baseline: bool = False  # taken over as it was: every version up to this one counts as applied
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,7 @@ class DatabaseSnapshot:
     tables_without_key: frozenset[str] = frozenset()
     publications: Mapping[str, PublicationSnapshot] = field(default_factory=dict[str, PublicationSnapshot])
     history: tuple[AppliedVersion, ...] | None = None  # None: no flyway_schema_history
+    repeatables: Mapping[str, int | None] = field(default_factory=dict[str, "int | None"])  # script → newest checksum
     inspected: bool = True  # False: known from the API only
 
 

@@ -104,6 +104,7 @@ def _database(found: Mapping[str, Any]) -> DatabaseSnapshot:
         tables_without_key=frozenset(found["tables_without_key"] or ()),
         publications={each.name: each for each in publications},
         history=None if found["history"] is None else tuple(_applied(found["history"])),
+        repeatables=_repeated(found["history"] or ()),
     )
 
 
@@ -120,5 +121,14 @@ def _applied(rows: Iterable[tuple[str | None, str, str, int | None, bool]]) -> I
             continue
         applied.pop(version, None)
         if kind not in _UNDONE:
-            applied[version] = AppliedVersion(version, script, checksum)
+            applied[version] = AppliedVersion(version, script, checksum, baseline=kind == "BASELINE")
     return applied.values()
+
+
+def _repeated(rows: Iterable[tuple[str | None, str, str, int | None, bool]]) -> Mapping[str, int | None]:
+    """Repeatable files that ran: each with the checksum it had last."""
+    return {
+        script: checksum
+        for version, kind, script, checksum, success in rows
+        if version is None and kind == "SQL" and success
+    }

@@ -36,11 +36,10 @@ def observe(desired: Desired, services: Services, *, selection: Sequence[str] | 
     _ = services.neon  # a missing key is said before anybody else is asked anything
     names = with_sources(desired, selection)
     chosen = tuple(desired.environments) if selection is None else tuple(selection)
-    with meanwhile(_import_driver):
-        neon_side, aws_side = pair(
-            lambda: _observe_neon(desired, services, names),
-            lambda: _observe_aws(desired, services, chosen),  # a job for dev has no business in prod's account
-        )
+    neon_side, aws_side = pair(
+        lambda: _observe_neon(desired, services, names),
+        lambda: _observe_aws(desired, services, chosen),  # a job for dev has no business in prod's account
+    )
     project, branches, environments = neon_side
     merged = {
         name: replace(
@@ -52,12 +51,6 @@ def observe(desired: Desired, services: Services, *, selection: Sequence[str] | 
         for name, found in ((name, aws_side.get(name, EnvironmentSnapshot())) for name in names)
     }
     return Observed(project=project, branches=branches, environments=merged)
-
-
-def _import_driver() -> None:
-    from neonctl.postgres import connect, inspect
-
-    _ = connect, inspect
 
 
 def with_sources(desired: Desired, selection: Sequence[str] | None) -> tuple[str, ...]:
@@ -98,18 +91,27 @@ def _observe_neon(desired: Desired, services: Services, names: Sequence[str]) ->
     project = find_project(desired, services)
     if project is None:
         return None, (), {name: EnvironmentSnapshot() for name in names}
-    branches, endpoints = _settled(services, project.id)
-    environments = by_key(
-        lambda name: observe_environment(
-            desired,
-            services,
-            project,
-            branch_named(desired.environments[name].branch.name, branches),
-            endpoints,
-        ),
-        names,
-    )
+    with meanwhile(_import_the_rest):
+        branches, endpoints = _settled(services, project.id)
+        environments = by_key(
+            lambda name: observe_environment(
+                desired,
+                services,
+                project,
+                branch_named(desired.environments[name].branch.name, branches),
+                endpoints,
+            ),
+            names,
+        )
     return project, branches, environments
+
+
+def _import_the_rest() -> None:
+    """The driver, and what judges. Not earlier: the import of AWS's client, for the other side, goes first."""
+    from neonctl.plan import diff
+    from neonctl.postgres import connect, inspect
+
+    _ = connect, inspect, diff
 
 
 def _settled(services: Services, project_id: str) -> tuple[tuple[BranchSnapshot, ...], tuple[EndpointSnapshot, ...]]:
@@ -149,21 +151,26 @@ def observe_environment(
     if branch is None:
         return EnvironmentSnapshot()
     endpoint = next((each for each in endpoints if each.branch_id == branch.id and each.type == "read_write"), None)
-    (roles, databases), access = pair(
-        lambda: pair(
-            lambda: services.neon.list_roles(project.id, branch.id),
-            lambda: services.neon.list_databases(project.id, branch.id),
-        ),
-        lambda: owner_access(desired, services, project.id, branch.id) if endpoint else None,
+
+    def owner(*, pooled: bool) -> ConnectionTarget | None:
+        return _owner_target(desired, services, project.id, branch.id, pooled=pooled) if endpoint else None
+
+    def inside() -> tuple[Mapping[str, str], ConnectionTarget | None, ClusterSnapshot]:
+        databases, direct = pair(
+            lambda: services.neon.list_databases(project.id, branch.id), lambda: owner(pooled=False)
+        )
+        # At once: the connections take longest, and need no other answer.
+        found = observe_cluster(desired, services, direct, databases) if direct else ClusterSnapshot()
+        return databases, direct, found
+
+    (databases, direct, cluster), (roles, pooled) = pair(
+        inside,
+        lambda: pair(lambda: services.neon.list_roles(project.id, branch.id), lambda: owner(pooled=True)),
     )
     snapshot = EnvironmentSnapshot(branch=branch, endpoint=endpoint, api_roles=roles, api_databases=databases)
-    if access is None:
+    if direct is None or pooled is None:
         return snapshot
-    return replace(
-        snapshot,
-        addresses=addresses_of(access, services),
-        cluster=observe_cluster(desired, services, access, databases),
-    )
+    return replace(snapshot, addresses=addresses_of(OwnerAccess(direct, pooled), services), cluster=cluster)
 
 
 def addresses_of(access: OwnerAccess, services: Services) -> Addresses:
@@ -172,23 +179,28 @@ def addresses_of(access: OwnerAccess, services: Services) -> Addresses:
 
 
 def owner_access(desired: Desired, services: Services, project_id: str, branch_id: str) -> OwnerAccess | None:
-    """The owner role's way in, or None while that role or the first database is missing."""
+    """The owner role's ways in, or None while that role or the first database is missing."""
+    direct, pooled = pair(
+        lambda: _owner_target(desired, services, project_id, branch_id, pooled=False),
+        lambda: _owner_target(desired, services, project_id, branch_id, pooled=True),
+    )
+    return OwnerAccess(direct, pooled) if direct and pooled else None
+
+
+def _owner_target(
+    desired: Desired, services: Services, project_id: str, branch_id: str, *, pooled: bool
+) -> ConnectionTarget | None:
     database, role = first_database(desired), desired.platform.project.owner_role
-
-    def target(pooled: bool) -> ConnectionTarget:
-        return services.neon.connection(project_id, branch_id, database=database, role=role, pooled=pooled)
-
     try:
-        direct, pooled = pair(lambda: target(pooled=False), lambda: target(pooled=True))
+        return services.neon.connection(project_id, branch_id, database=database, role=role, pooled=pooled)
     except ServiceError as error:
         if error.code == "NEON_NOT_FOUND":
             return None
         raise
-    return OwnerAccess(direct, pooled)
 
 
 def observe_cluster(
-    desired: Desired, services: Services, access: OwnerAccess, databases: Mapping[str, str]
+    desired: Desired, services: Services, direct: ConnectionTarget, databases: Mapping[str, str]
 ) -> ClusterSnapshot:
     """Roles of the branch, and each declared database from inside."""
     from neonctl.postgres.inspect import read_cluster, read_database
@@ -198,7 +210,7 @@ def observe_cluster(
         return ClusterSnapshot()
 
     def database(name: str) -> tuple[ClusterSnapshot, DatabaseSnapshot]:
-        with services.connect_as_owner(access, name) as connection:
+        with services.connect_directly(direct, name) as connection:
             # Roles are of the whole branch: one of the connections asks for them too.
             cluster = read_cluster(connection) if name == inside[0] else ClusterSnapshot()
             return cluster, read_database(connection)

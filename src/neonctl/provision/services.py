@@ -109,11 +109,16 @@ class Services:
     def connect_as_owner(
         self, access: OwnerAccess, database: str
     ) -> AbstractContextManager[psycopg.Connection[TupleRow]]:
-        """A direct connection of the owner role to any database of its branch.
+        """A direct connection of the owner role to any database of its branch."""
+        return self.connect_directly(access.direct, database)
+
+    def connect_directly(
+        self, target: ConnectionTarget, database: str
+    ) -> AbstractContextManager[psycopg.Connection[TupleRow]]:
+        """A connection over the owner role's direct way in.
 
         Role and database are known from Neon's API, which tells of them before Postgres has them.
         """
-        target = access.direct
         return self.login(
             target.address, database, target.username, target.password, fresh=True, lock_timeout_s=LOCK_TIMEOUT_S
         )

@@ -53,6 +53,15 @@ def read_markers(script: Fragment) -> Markers:
     )
 
 
+def loses_data(sql: str) -> str | None:
+    """The reason that a file gives for not bringing back rows or values, or None."""
+    leading = _leading(sql)
+    for mark in _MARK.finditer(sql):
+        if mark["name"] == LOSES_DATA and mark.end() <= leading and mark["alone"] is not None:
+            return mark["rest"].strip() or None
+    return None
+
+
 def marker_findings(script: Fragment, kind: str) -> Iterator[Finding]:
     """Marks that nobody understands, or that stand where they do nothing. ``kind`` is V, U or R."""
     leading = _leading(script.sql)

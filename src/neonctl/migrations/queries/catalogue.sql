@@ -9,7 +9,12 @@ SELECT set_config('search_path', 'pg_catalog', true),
        set_config('IntervalStyle', 'iso_8601', true),
        set_config('extra_float_digits', '1', true),
        set_config('bytea_output', 'hex', true),
-       set_config('jit', 'off', true)
+       set_config('jit', 'off', true),  -- from here on only how fast it is planned: no query has many ways to go
+       set_config('plan_cache_mode', 'force_generic_plan', true),
+       set_config('join_collapse_limit', '1', true),
+       set_config('enable_mergejoin', 'off', true),
+       set_config('enable_memoize', 'off', true),
+       set_config('max_parallel_workers_per_gather', '0', true)
 
 -- catalogue --
 -- One row per property: ``KIND name: PROPERTY = value``. Line feeds and backslashes inside are written \n and \\.
@@ -126,14 +131,16 @@ rare AS MATERIALIZED (  -- kinds that few databases have: that they are there, w
     SELECT x.classid::pg_catalog.oid AS classid, x.oid, x.owner, x.acl, x.acl_kind, x.definition,
            i.type || ' ' || i.identity AS object
     FROM (
-        SELECT 'pg_catalog.pg_extension'::pg_catalog.regclass, e.oid, e.extowner, NULL::pg_catalog.aclitem[], NULL::"char",
+        SELECT 'pg_catalog.pg_extension'::pg_catalog.regclass, e.oid, e.extowner,
+               NULL::pg_catalog.aclitem[], NULL::"char",
                'version ' || e.extversion || ' in schema ' || e.extnamespace::pg_catalog.regnamespace
         FROM pg_catalog.pg_extension AS e
         UNION ALL
         SELECT 'pg_catalog.pg_event_trigger'::pg_catalog.regclass, e.oid, e.evtowner, NULL, NULL,
                'on ' || e.evtevent || coalesce(' when ' || pg_catalog.array_to_string(e.evttags, ', '), '')
                || ' execute ' || e.evtfoid::pg_catalog.regprocedure
-               || CASE e.evtenabled WHEN 'O' THEN '' WHEN 'D' THEN ', disabled' ELSE ', enabled ' || e.evtenabled::text END
+               || CASE e.evtenabled WHEN 'O' THEN '' WHEN 'D' THEN ', disabled'
+                                    ELSE ', enabled ' || e.evtenabled::text END
         FROM pg_catalog.pg_event_trigger AS e
         UNION ALL
         SELECT 'pg_catalog.pg_collation'::pg_catalog.regclass, c.oid, c.collowner, NULL, NULL,
@@ -157,7 +164,8 @@ rare AS MATERIALIZED (  -- kinds that few databases have: that they are there, w
         FROM pg_catalog.pg_operator AS o WHERE o.oid >= 16384
         UNION ALL
         SELECT 'pg_catalog.pg_opclass'::pg_catalog.regclass, o.oid, o.opcowner, NULL, NULL,
-               'for ' || pg_catalog.format_type(o.opcintype, NULL) || CASE WHEN o.opcdefault THEN ', default' ELSE '' END
+               'for ' || pg_catalog.format_type(o.opcintype, NULL)
+               || CASE WHEN o.opcdefault THEN ', default' ELSE '' END
         FROM pg_catalog.pg_opclass AS o WHERE o.oid >= 16384
         UNION ALL
         SELECT 'pg_catalog.pg_opfamily'::pg_catalog.regclass, o.oid, o.opfowner, NULL, NULL, pg_catalog.concat_ws(', ',
@@ -314,7 +322,8 @@ property (object, property, value) AS (
     UNION ALL
     SELECT g.object, 'grant to owner', 'nothing'
     FROM grants AS g
-    WHERE g.full_acl IS NOT NULL AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(g.acl) AS a WHERE a.grantee = g.owner)
+    WHERE g.full_acl IS NOT NULL
+      AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(g.acl) AS a WHERE a.grantee = g.owner)
     UNION ALL
     SELECT r.kind || ' ' || r.name, p.property, p.value
     FROM relation AS r
@@ -326,12 +335,15 @@ property (object, property, value) AS (
         ('unlogged', CASE r.relpersistence WHEN 'u' THEN 'yes' END),
         ('options', pg_catalog.array_to_string(r.reloptions, ', ')),
         ('TOAST options', pg_catalog.array_to_string(toast.reloptions, ', ')),
-        ('access method', (SELECT m.amname::text FROM pg_catalog.pg_am AS m WHERE m.oid = r.relam AND m.amname <> 'heap')),
+        ('access method', (SELECT m.amname::text FROM pg_catalog.pg_am AS m
+                           WHERE m.oid = r.relam AND m.amname <> 'heap')),
         ('tablespace', (SELECT t.spcname::text FROM pg_catalog.pg_tablespace AS t WHERE t.oid = r.reltablespace)),
-        ('row security', CASE WHEN r.relrowsecurity THEN 'enabled' || CASE WHEN r.relforcerowsecurity THEN ', forced' ELSE '' END
+        ('row security', CASE WHEN r.relrowsecurity THEN
+                             'enabled' || CASE WHEN r.relforcerowsecurity THEN ', forced' ELSE '' END
                               WHEN r.relforcerowsecurity THEN 'disabled, forced' END),
-        ('replica identity', CASE CASE WHEN r.relkind IN ('r', 'p', 'm') THEN r.relreplident END WHEN 'f' THEN 'full' WHEN 'n' THEN 'nothing' WHEN 'i' THEN 'index '
-                || (SELECT pg_catalog.split_part(i.object, ' ', 2) FROM index AS i
+        ('replica identity', CASE CASE WHEN r.relkind IN ('r', 'p', 'm') THEN r.relreplident END
+            WHEN 'f' THEN 'full' WHEN 'n' THEN 'nothing'
+            WHEN 'i' THEN (SELECT i.object FROM index AS i
                     WHERE i.indrelid = r.oid AND i.indisreplident) END),
         ('of type', pg_catalog.format_type(nullif(r.reloftype, 0), NULL)),
         ('partitioned by', CASE r.relkind WHEN 'p' THEN pg_catalog.pg_get_partkeydef(r.oid) END),
@@ -342,7 +354,8 @@ property (object, property, value) AS (
     UNION ALL
     SELECT r.kind || ' ' || r.name, CASE WHEN r.relispartition THEN 'partition of' ELSE 'inherits' END,
            pg_catalog.string_agg(i.inhparent::pg_catalog.regclass
-                                 || CASE WHEN i.inhdetachpending THEN ' (detach pending)' ELSE '' END, ', ' ORDER BY i.inhseqno)
+                                 || CASE WHEN i.inhdetachpending THEN ' (detach pending)' ELSE '' END, ', '
+                                 ORDER BY i.inhseqno)
     FROM relation AS r JOIN pg_catalog.pg_inherits AS i ON i.inhrelid = r.oid
     GROUP BY 1, 2
     UNION ALL
@@ -362,7 +375,8 @@ property (object, property, value) AS (
           AND d.objsubid = 0 AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0
     LEFT JOIN attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
     CROSS JOIN LATERAL (VALUES
-        ('definition', pg_catalog.format_type(q.seqtypid, NULL) || ' start ' || q.seqstart || ' increment ' || q.seqincrement
+        ('definition', pg_catalog.format_type(q.seqtypid, NULL) || ' start ' || q.seqstart
+            || ' increment ' || q.seqincrement
             || ' from ' || q.seqmin || ' to ' || q.seqmax || ' cache ' || q.seqcache
             || CASE WHEN q.seqcycle THEN ' cycle' ELSE '' END),
         ('unlogged', CASE r.relpersistence WHEN 'u' THEN 'yes' END),
@@ -376,13 +390,15 @@ property (object, property, value) AS (
     LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.atthasdef
     CROSS JOIN LATERAL (VALUES
         ('type', pg_catalog.format_type(a.atttypid, a.atttypmod)),
-        ('collation', CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::pg_catalog.regcollation::text END),
+        ('collation', CASE WHEN a.attcollation <> t.typcollation
+            THEN a.attcollation::pg_catalog.regcollation::text END),
         ('not null', CASE WHEN a.attnotnull THEN 'yes' END),
         (CASE a.attgenerated WHEN 's' THEN 'generated stored' WHEN 'v' THEN 'generated virtual' ELSE 'default' END,
          CASE WHEN a.atthasdef THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END),
         ('identity', CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'by default' END),
         ('storage', CASE WHEN a.attstorage <> t.typstorage THEN
-            CASE a.attstorage WHEN 'p' THEN 'plain' WHEN 'm' THEN 'main' WHEN 'x' THEN 'extended' ELSE 'external' END END),
+            CASE a.attstorage WHEN 'p' THEN 'plain' WHEN 'm' THEN 'main' WHEN 'x' THEN 'extended'
+                              ELSE 'external' END END),
         ('compression', CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END),
         ('statistics target', nullif(a.attstattarget, -1)::text),
         ('options', pg_catalog.array_to_string(a.attoptions, ', ')),
@@ -392,7 +408,8 @@ property (object, property, value) AS (
     UNION ALL
     -- From PostgreSQL 18 on NOT NULL is a constraint with a name; only an unusual one is worth a line.
     SELECT a.object, 'not null constraint', pg_catalog.quote_ident(c.conname)
-           || CASE WHEN c.convalidated THEN '' ELSE ', not valid' END || CASE WHEN c.connoinherit THEN ', no inherit' ELSE '' END
+           || CASE WHEN c.convalidated THEN '' ELSE ', not valid' END
+           || CASE WHEN c.connoinherit THEN ', no inherit' ELSE '' END
     FROM con AS c
     JOIN attribute AS a ON a.attrelid = c.relid AND a.attnum = c.conkey[1]
     JOIN pg_catalog.pg_class AS k ON k.oid = c.relid
@@ -404,7 +421,8 @@ property (object, property, value) AS (
     UNION ALL
     SELECT c.object, 'definition', pg_catalog.pg_get_constraintdef(c.oid) FROM domain_check AS c
     UNION ALL
-    SELECT DISTINCT c.object, 'checks', CASE t.tgenabled WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'replica only' ELSE 'always' END
+    SELECT DISTINCT c.object, 'checks',
+           CASE t.tgenabled WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'replica only' ELSE 'always' END
     FROM trigger AS t JOIN pg_catalog.pg_constraint AS k ON k.oid = t.tgconstraint
     JOIN con AS c ON c.oid = k.oid
     WHERE t.tgisinternal
@@ -417,7 +435,8 @@ property (object, property, value) AS (
         ('clustered', CASE WHEN i.indisclustered THEN 'yes' END),
         ('tablespace', (SELECT t.spcname::text FROM pg_catalog.pg_tablespace AS t WHERE t.oid = i.reltablespace)),
         ('partition of', CASE WHEN i.relispartition THEN
-            (SELECT h.inhparent::pg_catalog.regclass::text FROM pg_catalog.pg_inherits AS h WHERE h.inhrelid = i.indexrelid) END),
+            (SELECT h.inhparent::pg_catalog.regclass::text FROM pg_catalog.pg_inherits AS h
+             WHERE h.inhrelid = i.indexrelid) END),
         ('statistics targets', (SELECT pg_catalog.string_agg(a.attnum || ' ' || a.attstattarget, ', ' ORDER BY a.attnum)
                                 FROM pg_catalog.pg_attribute AS a
                                 WHERE a.attrelid = i.indexrelid AND a.attstattarget >= 0))
@@ -427,14 +446,16 @@ property (object, property, value) AS (
     FROM trigger AS t
     CROSS JOIN LATERAL (VALUES
         ('definition', pg_catalog.pg_get_triggerdef(t.oid)),
-        ('enabled', CASE t.tgenabled WHEN 'O' THEN NULL WHEN 'D' THEN 'no' WHEN 'R' THEN 'on replicas' ELSE 'always' END)
+        ('enabled', CASE t.tgenabled WHEN 'O' THEN NULL WHEN 'D' THEN 'no' WHEN 'R' THEN 'on replicas'
+                                       ELSE 'always' END)
     ) AS p (property, value)
     WHERE NOT t.tgisinternal
     UNION ALL
     SELECT o.object, p.property, p.value
     FROM policy AS o
     CROSS JOIN LATERAL (VALUES
-        ('command', CASE o.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE'
+        ('command', CASE o.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE'
+                                  WHEN 'd' THEN 'DELETE'
                                   ELSE 'ALL' END),
         ('restrictive', CASE WHEN NOT o.polpermissive THEN 'yes' END),
         ('roles', (SELECT pg_catalog.string_agg(CASE r.oid WHEN 0 THEN 'PUBLIC' ELSE
@@ -449,7 +470,8 @@ property (object, property, value) AS (
     FROM rule AS r
     CROSS JOIN LATERAL (VALUES
         ('definition', pg_catalog.pg_get_ruledef(r.oid)),
-        ('enabled', CASE r.ev_enabled WHEN 'O' THEN NULL WHEN 'D' THEN 'no' WHEN 'R' THEN 'on replicas' ELSE 'always' END)
+        ('enabled', CASE r.ev_enabled WHEN 'O' THEN NULL WHEN 'D' THEN 'no' WHEN 'R' THEN 'on replicas'
+                                       ELSE 'always' END)
     ) AS p (property, value)
     UNION ALL
     SELECT x.object, p.property, p.value
@@ -471,7 +493,8 @@ property (object, property, value) AS (
                'moving final ' || nullif(a.aggmfinalfn::pg_catalog.oid, 0)::pg_catalog.regproc,
                'initially ' || a.agginitval, 'moving initially ' || a.aggminitval,
                'sort operator ' || nullif(a.aggsortop, 0)::pg_catalog.regoperator,
-               'returns ' || pg_catalog.format_type(p.prorettype, NULL), 'kind ' || a.aggkind::text, 'parallel ' || p.proparallel::text)
+               'returns ' || pg_catalog.format_type(p.prorettype, NULL), 'kind ' || a.aggkind::text,
+               'parallel ' || p.proparallel::text)
     FROM function AS f
     JOIN pg_catalog.pg_aggregate AS a ON a.aggfnoid = f.oid
     JOIN pg_catalog.pg_proc AS p ON p.oid = f.oid
@@ -515,7 +538,7 @@ property (object, property, value) AS (
     UNION ALL
     -- Texts with another search_path would be written differently: no such listing may pass for a comparable one.
     SELECT 'catalogue', 'taken with search_path', pg_catalog.current_setting('search_path')
-    WHERE pg_catalog.current_setting('search_path') <> 'pg_catalog'
+    WHERE pg_catalog.current_setting('search_path') NOT IN ('pg_catalog', 'pg_catalog, pg_temp')
 )
 SELECT pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(
            p.object || ': ' || p.property || ' = ' || p.value, E'\\', E'\\\\'), E'\n', E'\\n'), E'\r', E'\\r')

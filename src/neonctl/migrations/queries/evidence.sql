@@ -1,3 +1,4 @@
+-- creation --
 -- The evidence of what was done to this database's schema: append-only, each entry chained to the one before it.
 CREATE TABLE public.neonctl_evidence (
     entry bigint NOT NULL CONSTRAINT neonctl_evidence_pk PRIMARY KEY,

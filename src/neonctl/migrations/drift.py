@@ -1,0 +1,40 @@
+"""The live catalogue against the one recorded after the last migration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from neonctl.migrations.catalogue import Catalogue, Difference, differences, read_catalogue
+from neonctl.migrations.evidence import last_listing
+
+if TYPE_CHECKING:
+    import psycopg
+
+
+def drifted(connection: psycopg.Connection[Any], database: str) -> tuple[Difference, ...]:
+    """How the live catalogue differs from the one on record; ``()`` if none was recorded."""
+    recorded = last_listing(connection)
+    if recorded is None:
+        return ()
+    found = differences(Catalogue(recorded), read_catalogue(connection))
+    foreign = {each.object.removeprefix("schema ") for each in found if each.before is None and _is_schema(each)}
+    return tuple(each for each in found if not is_provisioned(each, database) and _schema_of(each) not in foreign)
+
+
+def _is_schema(difference: Difference) -> bool:
+    return difference.object.startswith("schema ")
+
+
+def _schema_of(difference: Difference) -> str:
+    """The schema in the object's name, which comes after the kind; a schema somebody made is ``plan``'s to report."""
+    return difference.object.rpartition(" ")[2].split(".", 1)[0]
+
+
+def is_provisioned(difference: Difference, database: str) -> bool:
+    """Whether provisioning makes this, after migrations: rights and the CDC publication.
+
+    They are left to ``plan``, which knows who may hold what.
+    """
+    return difference.property.startswith("grant") or difference.object.startswith(
+        (f"publication {database}_cdc", "default privileges ")
+    )
