@@ -220,6 +220,17 @@ def test_a_partys_accounts_come_in_one_answer(app, readonly):
     assert balances_by_party(readonly, uuid4()) == ()
 
 
+def test_a_hot_account_is_one_with_its_shards(app, readonly):
+    hot, account = open_internal(app), open_customer(app)
+    app.execute("SELECT accounts.spread_account(%s, 4)", (hot,))
+    for number in range(8):
+        post(app, transfer(hot, account, Decimal("1.25")), idempotency_key=f"p{number}")
+    assert get_balance(readonly, hot).balance == Decimal(-10)
+    past = balance_at(readonly, hot, None)
+    assert (past.balance, past.live, past.differences) == (Decimal(-10), Decimal(-10), ())
+    assert read_account(readonly, hot).shards == 4
+
+
 def test_the_past_is_replayed_from_the_log(app, readonly):
     account, cash = open_customer(app), open_internal(app)
     moments = []

@@ -9,13 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import LiteralString
 from uuid import UUID
 
 import psycopg
 from psycopg.rows import TupleRow
 
 from neonctl.banking.accounts import Currency, Status
-from neonctl.banking.statement import not_found, rows
+from neonctl.banking.failures import translate
+from neonctl.banking.moments import show_moment
+from neonctl.banking.statement import not_found, row, rows
+from neonctl.errors import NeonctlError
+from neonctl.postgres.queryfile import query
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,25 @@ class PastBalance:
 
 
 @dataclass(frozen=True)
+class _PartyRow:
+    account_id: UUID
+    account_number: str
+    role: str
+    balance_share_pct: Decimal | None
+    status: Status
+    currency: Currency
+    balance: Decimal
+    held: Decimal
+    version: int
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class _Sum:
+    balance: Decimal
+
+
+@dataclass(frozen=True)
 class _PastRow:
     account_id: UUID
     currency: Currency
@@ -86,18 +110,67 @@ class _PastRow:
     latest: bool
 
 
+class BalanceReader:
+    """Balances over one connection, many times: the cursor is kept, the query is built once.
+
+    Not for several threads at once. Where the connection may prepare, Postgres plans it once as well.
+    """
+
+    def __init__(self, conn: psycopg.Connection[TupleRow]) -> None:
+        self._conn = conn
+        self._cursor = conn.cursor()
+        self._text: LiteralString = query("balances", "get", "banking")
+
+    def get(self, account_id: UUID) -> Balance:
+        """The balance of one account, in one round trip (two for a hot account that is spread over shards).
+
+        Raises ``NeonctlError`` ACCOUNT_NOT_FOUND.
+        """
+        failure: NeonctlError | None = None
+        found: TupleRow | None = None
+        try:
+            found = self._cursor.execute(self._text, (account_id,)).fetchone()
+        except psycopg.Error as error:
+            failure = translate(error, "reading a balance")
+        if failure is not None:
+            raise failure
+        if found is None:
+            raise not_found("ACCOUNT_NOT_FOUND", "account", account_id)
+        account, currency, balance, held, version, as_of, shards = found
+        if shards is not None:
+            balance += self._booked_on(account_id, shards)
+        return Balance(account, currency, balance, balance - held, held, version, as_of)
+
+    def _booked_on(self, account_id: UUID, shards: list[UUID]) -> Decimal:
+        parameters = {"account_id": account_id, "shards": shards}
+        return row(self._conn, "balances", "shards", _Sum, parameters, doing="reading a balance").balance
+
+
 def get_balance(conn: psycopg.Connection[TupleRow], account_id: UUID) -> Balance:
-    """The balance of one account. Raises ``NeonctlError`` ACCOUNT_NOT_FOUND."""
-    found = rows(conn, "balances", "get", Balance, {"account_id": account_id}, doing="reading a balance")
-    if not found:
-        raise not_found("ACCOUNT_NOT_FOUND", "account", account_id)
-    return found[0]
+    """The balance of one account. Raises ``NeonctlError`` ACCOUNT_NOT_FOUND. For many, keep a ``BalanceReader``."""
+    return BalanceReader(conn).get(account_id)
 
 
 def balances_by_party(conn: psycopg.Connection[TupleRow], party_id: UUID) -> tuple[PartyAccount, ...]:
     """The balances of all accounts that a party is related to today, oldest account first; () for none."""
-    found = rows(conn, "balances", "by_party", PartyAccount, {"party_id": party_id}, doing="reading a party's balances")
-    return tuple(found)
+    doing = "reading a party's balances"
+    found = rows(conn, "balances", "by_party", _PartyRow, {"party_id": party_id}, doing=doing)
+    return tuple(
+        PartyAccount(
+            account_id=each.account_id,
+            account_number=each.account_number,
+            role=each.role,
+            balance_share_pct=each.balance_share_pct,
+            status=each.status,
+            currency=each.currency,
+            balance=each.balance,
+            available_balance=each.balance - each.held,
+            held=each.held,
+            version=each.version,
+            as_of=each.as_of,
+        )
+        for each in found
+    )
 
 
 def balance_at(conn: psycopg.Connection[TupleRow], account_id: UUID, moment: datetime | None) -> PastBalance:
@@ -105,9 +178,6 @@ def balance_at(conn: psycopg.Connection[TupleRow], account_id: UUID, moment: dat
 
     Raises ``NeonctlError`` ACCOUNT_NOT_FOUND, ACCOUNT_NOT_OPEN_YET, MOMENT_AHEAD.
     """
-    from neonctl.banking.moments import show_moment
-    from neonctl.errors import NeonctlError
-
     parameters = {"account_id": account_id, "moment": moment}
     found = rows(conn, "balances", "at", _PastRow, parameters, doing="reconstructing a balance")
     if not found:

@@ -1,44 +1,37 @@
 -- get --
 -- Holds are looked for only where the account's own figures say that there are some (available_balance = balance less
--- the holds that were not released): most accounts have none, and are one look into one index.
+-- the holds that were not released): most accounts have none, and are one look into one index. Each figure stands here
+-- once: what follows from the others is left to the caller.
 SELECT
-    a.account_id, a.currency, b.balance, b.balance - h.held AS available_balance, h.held, a.version,
-    statement_timestamp() AS as_of
-FROM accounts.accounts AS a
-CROSS JOIN LATERAL (
-    SELECT CASE
-        WHEN a.shards IS NULL THEN a.balance
-        ELSE a.balance + (SELECT sum(s.balance) FROM accounts.accounts AS s WHERE s.account_id = ANY(a.shards))
-    END AS balance
-) AS b
-CROSS JOIN LATERAL (
-    SELECT CASE
+    a.account_id, a.currency, a.balance, CASE
         WHEN a.available_balance = a.balance THEN 0.00
         ELSE coalesce((
             SELECT sum(p.amount)
             FROM accounts.pending_holds AS p
             WHERE p.account_id = a.account_id AND p.released_at IS NULL AND p.expires_at > statement_timestamp()
         ), 0.00)
-    END AS held
-) AS h
-WHERE a.account_id = %(account_id)s
+    END AS held, a.version, statement_timestamp() AS as_of, a.shards
+FROM accounts.accounts AS a
+WHERE a.account_id = %s
+
+-- shards --
+-- What is booked on the shards of a hot account.
+SELECT coalesce(sum(s.balance), 0.00) AS balance
+FROM accounts.accounts AS s
+WHERE s.account_id = ANY(%(shards)s::uuid[]) AND s.shard_of = %(account_id)s
 
 -- by_party --
 SELECT
-    a.account_id, a.account_number, r.role, r.balance_share_pct, a.status, a.currency, a.balance,
-    a.balance - h.held AS available_balance, h.held, a.version, statement_timestamp() AS as_of
-FROM accounts.account_party_relationships AS r
-JOIN accounts.accounts AS a ON a.account_id = r.account_id
-CROSS JOIN LATERAL (
-    SELECT CASE
+    a.account_id, a.account_number, r.role, r.balance_share_pct, a.status, a.currency, a.balance, CASE
         WHEN a.available_balance = a.balance THEN 0.00
         ELSE coalesce((
             SELECT sum(p.amount)
             FROM accounts.pending_holds AS p
             WHERE p.account_id = a.account_id AND p.released_at IS NULL AND p.expires_at > statement_timestamp()
         ), 0.00)
-    END AS held
-) AS h
+    END AS held, a.version, statement_timestamp() AS as_of
+FROM accounts.account_party_relationships AS r
+JOIN accounts.accounts AS a ON a.account_id = r.account_id
 WHERE r.party_id = %(party_id)s AND r.valid_from <= statement_timestamp()
     AND (r.valid_to IS NULL OR r.valid_to > statement_timestamp())
 ORDER BY a.opened_at, a.account_id, r.role
