@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("neonctl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("neonctl")
 
-pytest_plugins = ["postgres_server", "platform_fixture"]
+pytest_plugins = ["postgres_server", "platform_fixture", "bank_database"]
 
 # Hundreds of clusters are made and thrown away: in memory where the machine has a file system for that, since
 # otherwise the tests mostly wait for the disk. What must survive a power cut is not decided by where it lies.

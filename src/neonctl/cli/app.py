@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from neonctl.cli import credentials, migrate, platform, provisioning, schema
+from neonctl.cli import (
+    account,
+    balance,
+    credentials,
+    events,
+    hold,
+    jobs,
+    ledger,
+    migrate,
+    platform,
+    provisioning,
+    schema,
+    snapshot,
+)
 from neonctl.cli.options import help_if_alone
 
 if TYPE_CHECKING:
@@ -38,6 +51,13 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
     provisioning.register(app)
     migrate.register(app)
     credentials.register(app)
+    account.register(app)
+    ledger.register(app)
+    balance.register(app)
+    hold.register(app)
+    snapshot.register(app)
+    jobs.register(app)
+    events.register(app)
     platform.register(app)
     schema.register(app)
     _keep_only(app, arguments)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from botocore.session import Session
 
     from neonctl.settings import Settings
+    from neonctl.vault.events import EventBus
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,14 @@ class AwsAccess:
             if self._keys is None:
                 self._keys = KeyNames(lambda: self._client("kms"), account_id=self._account_id, region=self._region)
             return self._keys
+
+    def event_bus(self, name: str) -> EventBus:
+        """Return a bus of this account and region, by name or ARN."""
+        from neonctl.vault.events import EventBus
+
+        with self._lock:
+            self.caller()
+            return EventBus(self._client("events"), name)
 
     def _refuse_other_account(self, found: Caller) -> None:
         if found.account_id != self._account_id:

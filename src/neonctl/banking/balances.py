@@ -1,0 +1,215 @@
+"""Balances: live, of all accounts of a party, and reconstructed at a moment (FR-055, FR-056, FR-432). One query each.
+
+A balance is the account's and all its shards'. ``held``: what unexpired holds set aside, expired ones counting no
+more from the instant they expire. ``available_balance`` = balance - held; an overdraft is not part of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import LiteralString
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from neonctl.banking.accounts import Currency, Status
+from neonctl.banking.failures import translate
+from neonctl.banking.moments import show_moment
+from neonctl.banking.statement import not_found, row, rows
+from neonctl.errors import NeonctlError
+from neonctl.postgres.queryfile import query
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """An account's money at ``as_of``. ``version`` is the account's: whoever decides on this figure names it."""
+
+    account_id: UUID
+    currency: Currency
+    balance: Decimal
+    available_balance: Decimal
+    held: Decimal
+    version: int
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PartyAccount:
+    """One of a party's accounts. ``balance_share_pct``: the party's share of the balance, None unless it holds it."""
+
+    account_id: UUID
+    account_number: str
+    role: str
+    balance_share_pct: Decimal | None
+    status: Status
+    currency: Currency
+    balance: Decimal
+    available_balance: Decimal
+    held: Decimal
+    version: int
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class PastBalance:
+    """An account's money as it was at ``as_of``, replayed from the log.
+
+    ``log_seq``: rows of the log up to then. ``stated``: what the last of them says the balance was. ``live``: the
+    account's balance now when nothing has happened since ``as_of``, else None. ``differences`` says in words what does
+    not agree; empty when all does.
+    """
+
+    account_id: UUID
+    currency: Currency
+    balance: Decimal
+    available_balance: Decimal
+    held: Decimal
+    version: int
+    as_of: datetime
+    log_seq: int
+    stated: Decimal
+    live: Decimal | None
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _PartyRow:
+    account_id: UUID
+    account_number: str
+    role: str
+    balance_share_pct: Decimal | None
+    status: Status
+    currency: Currency
+    balance: Decimal
+    held: Decimal
+    version: int
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class _Sum:
+    balance: Decimal
+
+
+@dataclass(frozen=True)
+class _PastRow:
+    account_id: UUID
+    currency: Currency
+    balance: Decimal
+    held: Decimal
+    stated: Decimal
+    log_seq: int
+    live_balance: Decimal
+    live_held: Decimal
+    version: int
+    opened_at: datetime
+    now: datetime
+    latest: bool
+
+
+class BalanceReader:
+    """Balances over one connection, many times: the cursor is kept, the query is built once.
+
+    Not for several threads at once. Where the connection may prepare, Postgres plans it once as well.
+    """
+
+    def __init__(self, conn: psycopg.Connection[TupleRow]) -> None:
+        self._conn = conn
+        self._cursor = conn.cursor()
+        self._text: LiteralString = query("balances", "get", "banking")
+
+    def get(self, account_id: UUID) -> Balance:
+        """The balance of one account, in one round trip (two for a hot account that is spread over shards).
+
+        Raises ``NeonctlError`` ACCOUNT_NOT_FOUND.
+        """
+        failure: NeonctlError | None = None
+        found: TupleRow | None = None
+        try:
+            found = self._cursor.execute(self._text, (account_id,)).fetchone()
+        except psycopg.Error as error:
+            failure = translate(error, "reading a balance")
+        if failure is not None:
+            raise failure
+        if found is None:
+            raise not_found("ACCOUNT_NOT_FOUND", "account", account_id)
+        account, currency, balance, held, version, as_of, shards = found
+        if shards is not None:
+            balance += self._booked_on(account_id, shards)
+        return Balance(account, currency, balance, balance - held, held, version, as_of)
+
+    def _booked_on(self, account_id: UUID, shards: list[UUID]) -> Decimal:
+        parameters = {"account_id": account_id, "shards": shards}
+        return row(self._conn, "balances", "shards", _Sum, parameters, doing="reading a balance").balance
+
+
+def get_balance(conn: psycopg.Connection[TupleRow], account_id: UUID) -> Balance:
+    """The balance of one account. Raises ``NeonctlError`` ACCOUNT_NOT_FOUND. For many, keep a ``BalanceReader``."""
+    return BalanceReader(conn).get(account_id)
+
+
+def balances_by_party(conn: psycopg.Connection[TupleRow], party_id: UUID) -> tuple[PartyAccount, ...]:
+    """The balances of all accounts that a party is related to today, oldest account first; () for none."""
+    doing = "reading a party's balances"
+    found = rows(conn, "balances", "by_party", _PartyRow, {"party_id": party_id}, doing=doing)
+    return tuple(
+        PartyAccount(
+            account_id=each.account_id,
+            account_number=each.account_number,
+            role=each.role,
+            balance_share_pct=each.balance_share_pct,
+            status=each.status,
+            currency=each.currency,
+            balance=each.balance,
+            available_balance=each.balance - each.held,
+            held=each.held,
+            version=each.version,
+            as_of=each.as_of,
+        )
+        for each in found
+    )
+
+
+def balance_at(conn: psycopg.Connection[TupleRow], account_id: UUID, moment: datetime | None) -> PastBalance:
+    """The balance of an account at ``moment`` (None: now), by replaying the log.
+
+    Raises ``NeonctlError`` ACCOUNT_NOT_FOUND, ACCOUNT_NOT_OPEN_YET, MOMENT_AHEAD.
+    """
+    parameters = {"account_id": account_id, "moment": moment}
+    found = rows(conn, "balances", "at", _PastRow, parameters, doing="reconstructing a balance")
+    if not found:
+        raise not_found("ACCOUNT_NOT_FOUND", "account", account_id)
+    past = found[0]
+    as_of = past.now if moment is None else moment
+    if as_of > past.now:
+        raise NeonctlError("MOMENT_AHEAD", f"{show_moment(as_of)} has not come yet")
+    if as_of < past.opened_at:
+        raise NeonctlError(
+            "ACCOUNT_NOT_OPEN_YET",
+            f"account {account_id} was opened at {show_moment(past.opened_at)}, after that moment",
+        )
+    return PastBalance(
+        account_id=past.account_id,
+        currency=past.currency,
+        balance=past.balance,
+        available_balance=past.balance - past.held,
+        held=past.held,
+        version=past.version,
+        as_of=as_of,
+        log_seq=past.log_seq,
+        stated=past.stated,
+        live=past.live_balance if past.latest else None,
+        differences=tuple(_differences(past)),
+    )
+
+
+def _differences(past: _PastRow) -> list[str]:
+    found: list[str] = []
+    if past.balance != past.stated:
+        found.append(f"the log's entries sum to {past.balance}, its last row says {past.stated}")
+    if past.latest and past.balance != past.live_balance:
+        found.append(f"the log's entries sum to {past.balance}, the account says {past.live_balance}")
+    return found

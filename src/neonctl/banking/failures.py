@@ -1,0 +1,146 @@
+"""What the ledger in the database refuses, as neonctl errors, and trying again where that helps.
+
+The database names each refusal by a code of its own (SQLSTATE class NB, the code in the constraint's name): it is the
+error's code here. Exit 1, but 64 where the request itself was malformed, and 75 where the same one may succeed later.
+
+LEDGER_MISSING            1   the database has no ledger, or an older one than this program needs
+CONCURRENT_MODIFICATION  75   also for deadlocks and serialization failures, after the retries
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+import psycopg
+from psycopg import pq
+
+from neonctl.errors import NeonctlError, RetryableError, UsageError
+from neonctl.postgres import failures as postgres_failures
+
+T = TypeVar("T")
+
+RETRIES: Final = 3
+_FIRST_PAUSE_S: Final = 0.02
+_MOVED: Final = "CONCURRENT_MODIFICATION"
+_AGAIN = "run the same command again, with the same idempotency key"
+_ONCE = frozenset({"40001", "40P01"})
+_MISSING = frozenset({"42P01", "42883", "42703", "3F000", "42704"})
+
+#: What to do about each refusal of the database.
+_HINTS: Mapping[str, str | None] = MappingProxyType(
+    {
+        "UNBALANCED_TRANSACTION": "debits and credits must be equal in each currency",
+        "INCOMPLETE_TRANSACTION": "a transaction has two legs or more, each with account, entry type and amount",
+        "INSUFFICIENT_FUNDS": "`neonctl balance get` shows what is available; holds count against it",
+        "ACCOUNT_NOT_FOUND": None,
+        "ACCOUNT_PENDING": "`neonctl account set-status` makes it ACTIVE",
+        "ACCOUNT_RESTRICTED": "`neonctl account show` says why",
+        "ACCOUNT_FROZEN": "`neonctl account show` says why",
+        "NOTICE_PENDING": "`neonctl account show` says why",
+        "ACCOUNT_DORMANT": "`neonctl account set-status` wakes it up",
+        "ACCOUNT_CLOSED": None,
+        "CURRENCY_MISMATCH": "a leg has the currency of its account",
+        "IDEMPOTENCY_KEY_REUSED": "this key stands for another request: choose a new one, or send the first request",
+        "TRANSACTION_NOT_FOUND": None,
+        "ALREADY_REVERSED": None,
+        "REVERSAL_OF_REVERSAL": "post what is meant as a transaction of its own",
+        "REVERSAL_MISMATCH": None,
+        "HOLD_NOT_FOUND": None,
+        "HOLD_ALREADY_RELEASED": None,
+        "APPEND_ONLY": "corrections are reversals",
+        "LEDGER_MANAGED": None,
+        "STATUS_TRANSITION_REFUSED": "CLOSED is final, and PENDING is left for ACTIVE or CLOSED",
+        "ACCOUNT_NOT_EMPTY": "move the balance away and release the holds first",
+        "SNAPSHOT_TOO_EARLY": "the day's cutoff, 23:55 of the jurisdiction's wall clock, has not passed",
+    }
+)
+#: Requests that no state of the ledger could make right: wrong usage.
+_MALFORMED: Mapping[str, str | None] = MappingProxyType(
+    {
+        "AMOUNT_INVALID": "write it as 12.34: positive, at most two decimals",
+        "IDEMPOTENCY_KEY_INVALID": "1 to 200 bytes, no control characters",
+        "HOLD_INVALID": "a hold lasts up to 366 days; reasons are upper case letters and underscores",
+        "SHARES_NOT_100": "the holders' shares are percentages that sum to 100",
+        "SHARES_INVALID": "customer accounts have different parties with a share each, internal ones have none",
+        "JURISDICTION_UNKNOWN": "known are NZ and AU",
+        "SHARDS_INVALID": None,
+    }
+)
+_LATER: Mapping[str, str] = MappingProxyType(
+    {
+        _MOVED: _AGAIN,
+        "SNAPSHOT_NOT_READY": "postings from before the cutoff are still running: try again in a moment",
+        "OUTBOX_RELAY_BUSY": "another relay is at work; it does what this one would",
+    }
+)
+#: Constraints that speak for themselves, by name.
+_CONSTRAINTS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "chk_idempotency_key": ("IDEMPOTENCY_KEY_INVALID", "the idempotency key is empty or too long"),
+        "chk_jurisdiction_code": ("JURISDICTION_UNKNOWN", "there is no such jurisdiction"),
+        "chk_positive_amount": ("AMOUNT_INVALID", "an amount is positive and has two decimals"),
+        "chk_not_negative_amount": ("AMOUNT_INVALID", "a limit is not negative and has two decimals"),
+    }
+)
+
+
+def translate(error: psycopg.Error, doing: str) -> NeonctlError:
+    """The neonctl error for ``error``, met while ``doing`` (``"posting a transaction"``)."""
+    state, code = error.sqlstate or "", error.diag.constraint_name or ""
+    said = error.diag.message_primary or doing
+    details: dict[str, object] = {"sqlstate": state}
+    if error.diag.message_detail and state.startswith("NB"):
+        details["detail"] = error.diag.message_detail
+    if state in _ONCE:
+        return RetryableError("CONCURRENT_MODIFICATION", f"{doing}: {said}", hint=_AGAIN, details=details)
+    if state.startswith("NB") and code:
+        return _refusal(code, said, details)
+    if code == "uniq_accounts_account_number":
+        return NeonctlError("ACCOUNT_NUMBER_TAKEN", "another account has this number", details=details)
+    if code in _CONSTRAINTS:
+        return _refusal(*_CONSTRAINTS[code], details)
+    if state == "22003":
+        hint = "no balance reaches 10000000000000000.00"
+        return UsageError("AMOUNT_INVALID", f"{doing}: too large a number", hint=hint, details=details)
+    if state[:2] in {"22", "23"}:
+        return UsageError("VALUE_REFUSED", f"{doing}: {said}", details={**details, "constraint": code or None})
+    if state in _MISSING:
+        hint = "`neonctl migrate status` shows where the database stands, `neonctl migrate up` brings it up to date"
+        return NeonctlError("LEDGER_MISSING", f"{doing}: {said}", hint=hint, details=details)
+    return postgres_failures.translate(error, doing)
+
+
+def _refusal(code: str, said: str, details: Mapping[str, object]) -> NeonctlError:
+    if code in _LATER:
+        return RetryableError(code, said, hint=_LATER[code], details=details)
+    if code in _MALFORMED:
+        return UsageError(code, said, hint=_MALFORMED[code], details=details)
+    return NeonctlError(code, said, hint=_HINTS.get(code), details=details)
+
+
+def retrying(
+    conn: psycopg.Connection[tuple[object, ...]],
+    attempt: Callable[[], T],
+    *,
+    on_retry: Callable[[int], object] | None = None,
+    pause: Callable[[float], object] = time.sleep,
+) -> T:
+    """What ``attempt`` gives; tried again up to three times when somebody else's change came between (FR-430).
+
+    Each time in a new transaction, so never while the caller has one open: then the caller must begin his anew.
+    ``on_retry`` hears which retry begins. Raises what the last attempt raised.
+    """
+    for retry in range(RETRIES):
+        try:
+            return attempt()
+        except RetryableError as moved:
+            if moved.code != _MOVED or conn.closed or conn.info.transaction_status != pq.TransactionStatus.IDLE:
+                raise
+            if on_retry is not None:
+                on_retry(retry + 1)
+            pause(_FIRST_PAUSE_S * 2**retry * (0.5 + random.random()))  # noqa: S311  # spreads those who collided
+    return attempt()

@@ -1,0 +1,142 @@
+"""Holds: money set aside until it is captured, released, or the hold expires (FR-429, FR-430)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from neonctl.banking.accounts import NO_TRACE
+from neonctl.banking.failures import retrying
+from neonctl.banking.money import check_amount
+from neonctl.banking.statement import Trace, row, rows
+
+DEFAULT_TTL = timedelta(hours=24)
+_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class CreatedHold:
+    """The hold of a request. ``account_version``: the account's after it; ``replayed``: made under this key before."""
+
+    hold_id: UUID
+    account_version: int
+    expires_at: datetime
+    replayed: bool
+
+
+@dataclass(frozen=True)
+class ReleasedHold:
+    """A hold that is over. ``released`` False: somebody had released it before; then when and why that was."""
+
+    hold_id: UUID
+    account_id: UUID
+    amount: Decimal
+    released_at: datetime
+    release_reason: str
+    released: bool
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A hold with what became of it. ``active``: it lowers what is available now."""
+
+    hold_id: UUID
+    account_id: UUID
+    amount: Decimal
+    payment_id: str | None
+    created_at: datetime
+    expires_at: datetime
+    released_at: datetime | None
+    release_reason: str | None
+    active: bool
+
+
+@dataclass(frozen=True)
+class ExpiredHold:
+    """A hold that the sweep released."""
+
+    hold_id: UUID
+    account_id: UUID
+    amount: Decimal
+    expires_at: datetime
+
+
+def create_hold(
+    conn: psycopg.Connection[TupleRow],
+    account_id: UUID,
+    amount: Decimal,
+    *,
+    idempotency_key: str,
+    ttl: timedelta = DEFAULT_TTL,
+    payment_id: str | None = None,
+    trace: Trace = NO_TRACE,
+    on_retry: Callable[[int], object] | None = None,
+) -> CreatedHold:
+    """Set ``amount`` aside: never more than is available, whoever else is at it.
+
+    Optimistic on the account's version, with three retries when it moved meanwhile. Raises ``RetryableError``
+    CONCURRENT_MODIFICATION after those; ``NeonctlError`` INSUFFICIENT_FUNDS, ACCOUNT_NOT_FOUND,
+    IDEMPOTENCY_KEY_REUSED, or what the account's standing forbids; ``UsageError`` AMOUNT_INVALID, HOLD_INVALID.
+    """
+    parameters: dict[str, object] = {
+        "account_id": account_id,
+        "amount": check_amount(amount),
+        "idempotency_key": idempotency_key,
+        "ttl": ttl,
+        "payment_id": payment_id,
+        **trace.values(),
+    }
+
+    def attempt() -> CreatedHold:
+        return row(conn, "holds", "create", CreatedHold, parameters, doing="creating a hold")
+
+    return retrying(conn, attempt, on_retry=on_retry)
+
+
+def release_hold(
+    conn: psycopg.Connection[TupleRow],
+    hold_id: UUID,
+    reason: str,
+    *,
+    trace: Trace = NO_TRACE,
+    on_retry: Callable[[int], object] | None = None,
+) -> ReleasedHold:
+    """Give back what a hold set aside: once. ``reason``: upper case letters and underscores.
+
+    Raises ``NeonctlError`` HOLD_NOT_FOUND; ``UsageError`` HOLD_INVALID; ``RetryableError`` CONCURRENT_MODIFICATION.
+    """
+    parameters = {"hold_id": hold_id, "reason": reason, **trace.values()}
+
+    def attempt() -> ReleasedHold:
+        return row(conn, "holds", "release", ReleasedHold, parameters, doing="releasing a hold")
+
+    return retrying(conn, attempt, on_retry=on_retry)
+
+
+def list_holds(
+    conn: psycopg.Connection[TupleRow], account_id: UUID | None = None, *, ended: bool = False, limit: int = 1000
+) -> tuple[Hold, ...]:
+    """Holds, newest first: the active ones, with ``ended`` the others as well; of one account or of all."""
+    parameters = {"account_id": account_id, "ended": ended, "limit": limit}
+    return tuple(rows(conn, "holds", "list", Hold, parameters, doing="listing holds"))
+
+
+def sweep_holds(conn: psycopg.Connection[TupleRow], *, batch: int = _BATCH) -> Iterator[tuple[ExpiredHold, ...]]:
+    """Release what has expired, batch by batch, each a transaction of its own; gives each batch when it is done.
+
+    Book-keeping only: an expired hold counts nowhere, swept or not. Raises ``RetryableError`` CONCURRENT_MODIFICATION.
+    """
+    while True:
+        swept = retrying(
+            conn, lambda: rows(conn, "holds", "sweep", ExpiredHold, {"limit": batch}, doing="sweeping holds")
+        )
+        if swept:
+            yield tuple(swept)
+        if len(swept) < batch:
+            return

@@ -1,0 +1,275 @@
+"""The functions over the ledger: what they give, what they refuse, on a real database as the real roles."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from queue import Queue
+from uuid import uuid4
+
+import pytest
+
+from bank_database import open_customer, open_internal
+from neonctl.banking.accounts import Holder, NewAccount, open_account, read_account, set_status
+from neonctl.banking.balances import balance_at, balances_by_party, get_balance
+from neonctl.banking.holds import create_hold, list_holds, release_hold, sweep_holds
+from neonctl.banking.posting import Leg, post, reverse, transfer
+from neonctl.banking.statement import Trace
+from neonctl.errors import NeonctlError
+
+TEN = Decimal("10.00")
+
+
+def refused(code, work, *, exit_code=1):
+    with pytest.raises(NeonctlError) as caught:
+        work()
+    assert (caught.value.code, caught.value.exit_code) == (code, exit_code), caught.value.message
+
+
+@pytest.fixture
+def app(bank):
+    return bank.connect("app_user")
+
+
+@pytest.fixture
+def readonly(bank):
+    return bank.connect("readonly")
+
+
+def test_an_account_is_opened_once_per_key(app, readonly):
+    a, b = uuid4(), uuid4()
+    wanted = NewAccount(
+        "NZD", "NZ", (Holder(a, Decimal(75)), Holder(b, Decimal(25))), overdraft_limit=Decimal("100.00")
+    )
+    first = open_account(app, wanted, idempotency_key="k1", trace=Trace("anna", "t1", "c1"))
+    again = open_account(app, wanted, idempotency_key="k1")
+    assert (first.replayed, again.replayed, again.account_id) == (False, True, first.account_id)
+    other = NewAccount("NZD", "NZ", (Holder(a),))
+    refused("IDEMPOTENCY_KEY_REUSED", lambda: open_account(app, other, idempotency_key="k1"))
+    found = read_account(readonly, first.account_id)
+    assert {party.party_id: party.balance_share_pct for party in found.parties} == {a: Decimal(75), b: Decimal(25)}
+    assert (found.status, found.overdraft_limit, found.version) == ("ACTIVE", Decimal("100.00"), 0)
+    assert found.opened_at.utcoffset() == timedelta(0)
+
+
+def test_shares_must_be_right(app):
+    holders = (Holder(uuid4(), Decimal(50)), Holder(uuid4(), Decimal(49)))
+    refused("SHARES_NOT_100", lambda: open_account(app, NewAccount("NZD", "NZ", holders)), exit_code=64)
+    refused("SHARES_INVALID", lambda: open_account(app, NewAccount("NZD", "NZ")), exit_code=64)
+
+
+def test_a_posting_moves_money_and_replays(app, readonly):
+    cash, account = open_internal(app), open_customer(app)
+    first = post(app, transfer(cash, account, TEN), idempotency_key="p1", trace=Trace(trace_id="t", correlation_id="c"))
+    again = post(app, transfer(cash, account, TEN), idempotency_key="p1")
+    assert (first.replayed, again.replayed, again.transaction_id) == (False, True, first.transaction_id)
+    refused("IDEMPOTENCY_KEY_REUSED", lambda: post(app, transfer(cash, account, Decimal(11)), idempotency_key="p1"))
+    balance = get_balance(readonly, account)
+    assert (balance.balance, balance.available_balance, balance.held, balance.version) == (TEN, TEN, Decimal(0), 1)
+    assert balance.as_of.tzinfo is not None
+    assert f"{balance.held}" == "0.00"
+
+
+def test_a_transaction_is_reversed_once(app):
+    cash, account = open_internal(app), open_customer(app, money="100.00")
+    posted = post(app, transfer(cash, account, TEN), idempotency_key="p1")
+    back = reverse(app, posted.transaction_id, idempotency_key="r1")
+    assert reverse(app, posted.transaction_id, idempotency_key="r1").replayed
+    assert get_balance(app, account).balance == 100
+    refused("ALREADY_REVERSED", lambda: reverse(app, posted.transaction_id, idempotency_key="r2"))
+    refused("REVERSAL_OF_REVERSAL", lambda: reverse(app, back.transaction_id, idempotency_key="r3"))
+    refused("TRANSACTION_NOT_FOUND", lambda: reverse(app, uuid4(), idempotency_key="r4"))
+
+
+def test_what_a_posting_is_refused(app):
+    cash, account = open_internal(app), open_customer(app)
+    other = open_internal(app, "AUD", "AU")
+    refused("INSUFFICIENT_FUNDS", lambda: post(app, transfer(account, cash, TEN), idempotency_key="a"))
+    refused("ACCOUNT_NOT_FOUND", lambda: post(app, transfer(cash, uuid4(), TEN), idempotency_key="a"))
+    uneven = (Leg(cash, "DEBIT", TEN), Leg(account, "CREDIT", Decimal(9)))
+    refused("UNBALANCED_TRANSACTION", lambda: post(app, uneven, idempotency_key="a"))
+    refused("UNBALANCED_TRANSACTION", lambda: post(app, transfer(cash, other, TEN), idempotency_key="a"))
+    wrong = (Leg(cash, "DEBIT", TEN, "AUD"), Leg(account, "CREDIT", TEN, "AUD"))
+    refused("CURRENCY_MISMATCH", lambda: post(app, wrong, idempotency_key="a"))
+    refused("INCOMPLETE_TRANSACTION", lambda: post(app, wrong[:1], idempotency_key="a"))
+    refused(
+        "IDEMPOTENCY_KEY_INVALID", lambda: post(app, transfer(cash, account, TEN), idempotency_key=""), exit_code=64
+    )
+    for nonsense in (Decimal("NaN"), Decimal("-0"), Decimal("1e30"), Decimal("0.001"), 1.5):
+        wrong_amount = transfer(cash, account, nonsense)
+        refused("AMOUNT_INVALID", lambda legs=wrong_amount: post(app, legs, idempotency_key="a"), exit_code=64)
+    assert not post(
+        app, transfer(cash, account, TEN), idempotency_key="a"
+    ).replayed  # a refused one leaves its key free
+
+
+def test_what_may_be_done_to_an_account_depends_on_its_standing(app):
+    cash, account = open_internal(app), open_customer(app, money="50.00")
+    changed = set_status(app, account, "RESTRICTED", restriction_reason="FROZEN", trace=Trace("anna", "t1"))
+    assert (changed.changed, changed.version) == (True, 2)
+    assert not set_status(app, account, "RESTRICTED", restriction_reason="FROZEN").changed
+    refused("ACCOUNT_FROZEN", lambda: post(app, transfer(cash, account, TEN), idempotency_key="a"))
+    refused("ACCOUNT_FROZEN", lambda: create_hold(app, account, TEN, idempotency_key="h"))
+    refused("ACCOUNT_NOT_EMPTY", lambda: set_status(app, account, "CLOSED"))
+    refused("STATUS_TRANSITION_REFUSED", lambda: set_status(app, account, "PENDING"))
+    refused("ACCOUNT_NOT_FOUND", lambda: set_status(app, uuid4(), "ACTIVE"))
+
+
+def test_a_hold_lowers_what_is_available_until_it_is_released(app, readonly):
+    account = open_customer(app, money="50.00")
+    hold = create_hold(app, account, TEN, idempotency_key="h1", payment_id="pay-1")
+    assert create_hold(app, account, TEN, idempotency_key="h1", payment_id="pay-1").replayed
+    refused("IDEMPOTENCY_KEY_REUSED", lambda: create_hold(app, account, Decimal(11), idempotency_key="h1"))
+    balance = get_balance(readonly, account)
+    assert (balance.balance, balance.available_balance, balance.held) == (Decimal(50), Decimal(40), TEN)
+    assert balance.version == hold.account_version
+    refused("INSUFFICIENT_FUNDS", lambda: create_hold(app, account, Decimal("40.01"), idempotency_key="h2"))
+    assert [each.hold_id for each in list_holds(readonly, account)] == [hold.hold_id]
+    over = release_hold(app, hold.hold_id, "CAPTURED")
+    late = release_hold(app, hold.hold_id, "TOO_LATE")
+    assert (over.released, late.released, late.release_reason) == (True, False, "CAPTURED")
+    assert get_balance(readonly, account).available_balance == 50
+    assert list_holds(readonly, account) == ()
+    assert [each.active for each in list_holds(readonly, account, ended=True)] == [False]
+    refused("HOLD_NOT_FOUND", lambda: release_hold(app, uuid4(), "X"))
+    refused("HOLD_INVALID", lambda: release_hold(app, hold.hold_id, "no good"), exit_code=64)
+    refused(
+        "HOLD_INVALID",
+        lambda: create_hold(app, account, TEN, idempotency_key="h3", ttl=timedelta(days=367)),
+        exit_code=64,
+    )
+
+
+def test_an_expired_hold_counts_no_more_swept_or_not(app, readonly):
+    account = open_customer(app, money="50.00")
+    for key in ("h1", "h2"):  # each sets all of it aside
+        hold = create_hold(app, account, Decimal(50), idempotency_key=key, ttl=timedelta(milliseconds=20))
+        while readonly.execute("SELECT clock_timestamp() <= %s", (hold.expires_at,)).fetchone() == (True,):
+            pass
+        assert get_balance(readonly, account).available_balance == 50
+    assert [len(batch) for batch in sweep_holds(app, batch=1)] == [1, 1]
+    assert list(sweep_holds(app)) == []
+    assert get_balance(readonly, account).version == 5
+
+
+def test_a_hold_gives_up_after_three_retries(app, bank):
+    cash, account = open_internal(app), open_customer(app, money="50.00")
+    other, watch = bank.connect("app_user"), bank.connect("superuser")
+    heard: Queue[int] = Queue()
+    go: Queue[None] = Queue()
+
+    def on_retry(retry):
+        heard.put(retry)
+        go.get()
+
+    def move():
+        """Another transaction moves the account and stays open: a hold that has read the version must wait."""
+        other.execute("BEGIN")
+        post(other, transfer(account, cash, Decimal("0.01")), idempotency_key=str(uuid4()))
+
+    move()
+    with ThreadPoolExecutor(1) as pool:
+        hold = pool.submit(create_hold, app, account, TEN, idempotency_key="h", on_retry=on_retry)
+        for retry in (1, 2, 3, None):
+            wait_for_lock(watch, app)
+            other.execute("COMMIT")
+            if retry is not None:
+                assert heard.get(timeout=30) == retry
+                move()
+                go.put(None)
+        refused("CONCURRENT_MODIFICATION", lambda: hold.result(timeout=30), exit_code=75)
+    assert list_holds(app, account) == ()
+    assert not create_hold(app, account, TEN, idempotency_key="h").replayed
+
+
+def test_nothing_is_retried_inside_a_transaction_of_the_caller(app, bank):
+    account = open_customer(app, money="50.00")
+    other, watch = bank.connect("app_user"), bank.connect("superuser")
+    other.execute("BEGIN")
+    set_status(other, account, "ACTIVE", restriction_reason="NOTICE_PENDING")
+    app.execute("BEGIN")
+    heard = []
+    with ThreadPoolExecutor(1) as pool:
+        hold = pool.submit(create_hold, app, account, TEN, idempotency_key="h", on_retry=heard.append)
+        wait_for_lock(watch, app)
+        other.execute("COMMIT")
+        refused("CONCURRENT_MODIFICATION", lambda: hold.result(timeout=30), exit_code=75)
+    app.execute("ROLLBACK")
+    assert heard == []
+
+
+def wait_for_lock(watch, waiting):
+    """Until that session waits for a lock."""
+    pid = waiting.info.backend_pid
+    asked = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'"
+    while watch.execute(asked, (pid,)).fetchone() is None:
+        pass
+
+
+def test_a_partys_accounts_come_in_one_answer(app, readonly):
+    party, cash = uuid4(), open_internal(app)
+    accounts = [open_customer(app, money="1.00", source=cash, parties=(party,)) for _ in range(55)]
+    create_hold(app, accounts[3], Decimal("0.25"), idempotency_key="h")
+    open_customer(app, money="1.00", source=cash)
+    found = balances_by_party(readonly, party)
+    assert [each.account_id for each in found] == accounts
+    assert {each.balance for each in found} == {Decimal("1.00")}
+    assert found[3].available_balance == Decimal("0.75")
+    assert found[3].balance_share_pct == 100
+    assert balances_by_party(readonly, uuid4()) == ()
+
+
+def test_a_hot_account_is_one_with_its_shards(app, readonly):
+    hot, account = open_internal(app), open_customer(app)
+    app.execute("SELECT accounts.spread_account(%s, 4)", (hot,))
+    for number in range(8):
+        post(app, transfer(hot, account, Decimal("1.25")), idempotency_key=f"p{number}")
+    assert get_balance(readonly, hot).balance == Decimal(-10)
+    past = balance_at(readonly, hot, None)
+    assert (past.balance, past.live, past.differences) == (Decimal(-10), Decimal(-10), ())
+    assert read_account(readonly, hot).shards == 4
+
+
+def test_the_past_is_replayed_from_the_log(app, readonly):
+    account, cash = open_customer(app), open_internal(app)
+    moments = []
+    for number in range(3):
+        post(app, transfer(cash, account, TEN), idempotency_key=f"p{number}")
+        moments.append(readonly.execute("SELECT clock_timestamp()").fetchone()[0])
+    hold = create_hold(app, account, Decimal(5), idempotency_key="h")
+    moments.append(readonly.execute("SELECT clock_timestamp()").fetchone()[0])
+    release_hold(app, hold.hold_id, "DONE")
+    past = [balance_at(readonly, account, moment) for moment in moments]
+    assert [(each.balance, each.held, each.version, each.log_seq) for each in past] == [
+        (Decimal(10), 0, 1, 1),
+        (Decimal(20), 0, 2, 2),
+        (Decimal(30), 0, 3, 3),
+        (Decimal(30), 5, 4, 3),
+    ]
+    assert past[0].live is None
+    now = balance_at(readonly, account, None)
+    assert (now.balance, now.held, now.live, now.differences, now.version) == (Decimal(30), 0, Decimal(30), (), 5)
+    refused("MOMENT_AHEAD", lambda: balance_at(readonly, account, datetime.now(UTC) + timedelta(days=1)))
+    refused("ACCOUNT_NOT_OPEN_YET", lambda: balance_at(readonly, account, datetime(2020, 1, 1, tzinfo=UTC)))
+    refused("ACCOUNT_NOT_FOUND", lambda: balance_at(readonly, uuid4(), None))
+
+
+def test_a_balance_that_left_its_log_is_told(app, bank, readonly):
+    account = open_customer(app, money="10.00")
+    superuser = bank.connect("superuser")
+    superuser.execute("ALTER TABLE accounts.accounts DISABLE TRIGGER ALL")
+    superuser.execute("UPDATE accounts.accounts SET balance = 11 WHERE account_id = %s", (account,))
+    assert balance_at(readonly, account, None).differences == (
+        "the log's entries sum to 10.00, the account says 11.00",
+    )
+
+
+def test_a_readonly_session_writes_nothing(app, readonly):
+    cash, account = open_internal(app), open_customer(app)
+    refused("POSTGRES_REFUSED", lambda: post(readonly, transfer(cash, account, TEN), idempotency_key="a"), exit_code=5)
+
+
+def test_a_database_without_a_ledger_says_so(postgres_server):
+    with postgres_server.database() as name, postgres_server.connect(name) as conn:
+        refused("LEDGER_MISSING", lambda: get_balance(conn, uuid4()))

@@ -1,0 +1,364 @@
+"""Whoever changes the ledger behind its back, triggers off, is convicted: by the first row that is not as written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import pytest
+from psycopg.rows import class_row
+
+from bank_database import Bank, Connection, open_customer, open_internal
+from neonctl.banking.chain import ZERO_HASH, LogRow
+from neonctl.banking.holds import create_hold, release_hold
+from neonctl.banking.posting import post, reverse, transfer
+from neonctl.banking.seals import anchor_text, parse_anchor, seal_ledger
+from neonctl.banking.verification import Scope, Verification, verify_ledger
+from neonctl.errors import NeonctlError, UsageError
+from neonctl.postgres.queryfile import query
+
+TABLES = (
+    "accounts.accounts",
+    "accounts.transactions",
+    "accounts.postings",
+    "accounts.reversals",
+    "accounts.pending_holds",
+    "accounts.daily_balance_snapshots",
+    "core.transaction_log",
+    "core.hold_log",
+    "core.log_seals",
+    "core.log_seal_entries",
+    "core.eod_runs",
+)
+
+
+@dataclass
+class Books:
+    """A ledger with something of everything in it."""
+
+    bank: Bank
+    app: Connection
+    cash: UUID
+    account: UUID
+    other: UUID
+    transactions: list[UUID]
+    holds: list[UUID]
+
+    def verify(self, **scope) -> Verification:
+        @contextmanager
+        def door() -> Iterator[Connection]:
+            yield self.bank.connect("readonly")
+
+        return verify_ledger(door, Scope(**scope), jobs=2)
+
+    @contextmanager
+    def behind_its_back(self) -> Iterator[Connection]:
+        """A superuser with every trigger off, who cleans up after himself."""
+        superuser = self.bank.connect("superuser")
+        for table in TABLES:
+            superuser.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
+        yield superuser
+        for table in TABLES:
+            superuser.execute(f"ALTER TABLE {table} ENABLE TRIGGER ALL")
+            for (name,) in superuser.execute(
+                "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND NOT tgisinternal", (table,)
+            ).fetchall():
+                superuser.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
+
+    def rows(self, account: UUID) -> list[LogRow]:
+        with self.app.cursor(row_factory=class_row(LogRow)) as cursor:
+            return cursor.execute(
+                query("verify", "account_log", "banking"), {"account_id": account, "seq": 0}
+            ).fetchall()
+
+
+@pytest.fixture
+def books(bank):
+    app = bank.connect("app_user")
+    cash = open_internal(app)
+    account, other = (open_customer(app, money="100.00", source=cash) for _ in range(2))
+    posted = [
+        post(app, transfer(account, other, Decimal(number)), idempotency_key=f"p{number}").transaction_id
+        for number in range(1, 9)
+    ]
+    posted.append(reverse(app, posted[2], idempotency_key="r").transaction_id)
+    holds = [
+        create_hold(app, account, Decimal(number), idempotency_key=f"h{number}", payment_id=payment).hold_id
+        for number, payment in ((1, "pay"), (2, None), (3, None))
+    ]
+    release_hold(app, holds[1], "DONE")
+    return Books(bank, app, cash, account, other, posted, holds)
+
+
+def faults(found: Verification) -> list[tuple[str, str, str]]:
+    return [(fault.kind, fault.table, fault.row) for fault in found.faults]
+
+
+def test_an_honest_ledger_is_intact(books):
+    found = books.verify()
+    assert found.intact, found.faults
+    assert (found.accounts, found.log_rows, found.hold_rows, found.transactions) == (3, 22, 4, 11)
+
+
+def test_python_and_sql_compute_the_same_hashes(books):
+    for account in (books.account, books.other, books.cash):
+        assert all(row.computed() == row.row_hash for row in books.rows(account))
+
+
+Deed = Callable[[Connection, Books], object]
+LOG = "core.transaction_log"
+
+
+def sql(text: str) -> Deed:
+    """A statement in which {account}, {other} and so on stand for ids."""
+
+    def deed(superuser: Connection, books: Books) -> None:
+        names = {"account": books.account, "other": books.other, "cash": books.cash}
+        names |= {f"t{number}": each for number, each in enumerate(books.transactions)}
+        names |= {f"h{number}": each for number, each in enumerate(books.holds)}
+        superuser.execute(text.format(**names))
+
+    return deed
+
+
+def rewrite(superuser: Connection, books: Books, *, seq: int = 4) -> None:
+    """Raise an amount by a cent and make that one row's hash fit."""
+    row = books.rows(books.account)[seq - 1]
+    forged = replace(row, amount=row.amount + Decimal("0.01"), balance_after=row.balance_after - Decimal("0.01"))
+    superuser.execute(
+        "UPDATE core.transaction_log SET amount = %s, balance_after = %s, row_hash = %s WHERE account_id = %s AND seq = %s",
+        (forged.amount, forged.balance_after, forged.computed(), books.account, seq),
+    )
+
+
+DEEDS: dict[str, tuple[Deed, str, str, str]] = {
+    "amount": (sql(f"UPDATE {LOG} SET amount = amount + 1 WHERE account_id = '{{account}}' AND seq = 4"), "altered", LOG, "{account}/4"),
+    "moment": (sql(f"UPDATE {LOG} SET posted_at = posted_at + interval '1us' WHERE account_id = '{{account}}' AND seq = 4"), "altered", LOG, "{account}/4"),
+    "first row": (sql(f"UPDATE {LOG} SET balance_after = 0 WHERE account_id = '{{account}}' AND seq = 1"), "altered", LOG, "{account}/1"),
+    "last row": (sql(f"UPDATE {LOG} SET balance_after = 0 WHERE account_id = '{{account}}' AND seq = 10"), "altered", LOG, "{account}/10"),
+    "row with its hash": (rewrite, "altered", LOG, "{account}/4"),
+    "last row with its hash": (lambda su, books: rewrite(su, books, seq=10), "altered", LOG, "{account}/10"),
+    "one row gone": (sql(f"DELETE FROM {LOG} WHERE account_id = '{{account}}' AND seq = 4"), "removed", LOG, "{account}/4"),
+    "first row gone": (sql(f"DELETE FROM {LOG} WHERE account_id = '{{account}}' AND seq = 1"), "removed", LOG, "{account}/1"),
+    "tail gone": (sql(f"DELETE FROM {LOG} WHERE account_id = '{{account}}' AND seq > 8"), "removed", LOG, "{account}/9"),
+    "all rows gone": (sql(f"TRUNCATE {LOG}"), "removed", LOG, "{account}/1"),
+    "two rows changed places": (
+        sql(
+            f"UPDATE {LOG} SET seq = -seq WHERE account_id = '{{account}}' AND seq IN (4, 5);"
+            f"UPDATE {LOG} SET seq = 9 + seq WHERE account_id = '{{account}}' AND seq < 0"
+        ),
+        "reordered",
+        LOG,
+        "{account}/4",
+    ),
+    "a row more": (
+        sql(
+            f"INSERT INTO {LOG} SELECT (r).* FROM (SELECT json_populate_record(l, json_build_object('seq', 11, 'leg', 9)) AS r"
+            f" FROM {LOG} AS l WHERE account_id = '{{account}}' AND seq = 10) AS x"
+        ),
+        "inserted",
+        LOG,
+        "{account}/11",
+    ),
+    "a balance": (sql("UPDATE accounts.accounts SET balance = balance + 1 WHERE account_id = '{account}'"), "balance", "accounts.accounts", "{account}"),
+    "a head": (sql("UPDATE accounts.accounts SET log_head = sha256('x') WHERE account_id = '{account}'"), "altered", LOG, "{account}/10"),
+    "an account gone": (sql("DELETE FROM accounts.accounts WHERE account_id = '{account}'"), "removed", "accounts.accounts", "{account}"),
+    "a posting's amount": (sql("UPDATE accounts.postings SET amount = 99 WHERE transaction_id = '{t3}' AND leg = 2"), "altered", "accounts.postings", "{t3}/2"),
+    "a posting gone": (sql("DELETE FROM accounts.postings WHERE transaction_id = '{t3}' AND leg = 2"), "removed", "accounts.postings", "{t3}/2"),
+    "a posting more": (
+        sql("INSERT INTO accounts.postings SELECT transaction_id, 3, account_id, entry_type, amount, currency FROM accounts.postings WHERE transaction_id = '{t3}' AND leg = 2"),
+        "inserted",
+        "accounts.postings",
+        "{t3}/3",
+    ),
+    "a header": (sql("UPDATE accounts.transactions SET description = 'x' WHERE transaction_id = '{t3}'"), "altered", "accounts.transactions", "{t3}"),
+    "a header gone": (sql("DELETE FROM accounts.transactions WHERE transaction_id = '{t3}'"), "removed", "accounts.transactions", "{t3}"),
+    "a value date in the log": (sql(f"UPDATE {LOG} SET value_date = value_date + 1 WHERE transaction_id = '{{t3}}' AND leg = 1"), "altered", "accounts.transactions", "{t3}"),
+    "a reversal forgotten": (sql("DELETE FROM accounts.reversals WHERE reversed_transaction_id = '{t2}'"), "altered", "accounts.transactions", "{t8}"),
+    "a hold's amount": (sql("UPDATE accounts.pending_holds SET amount = 9 WHERE hold_id = '{h0}'"), "altered", "accounts.pending_holds", "{h0}"),
+    "a hold gone": (sql("DELETE FROM accounts.pending_holds WHERE hold_id = '{h0}'"), "removed", "accounts.pending_holds", "{h0}"),
+    "a hold open again": (sql("UPDATE accounts.pending_holds SET released_at = NULL, release_reason = NULL WHERE hold_id = '{h1}'"), "altered", "accounts.pending_holds", "{h1}"),
+    "a hold's log": (sql("UPDATE core.hold_log SET reason = 'OTHER' WHERE hold_id = '{h1}' AND event = 'RELEASED'"), "altered", "core.hold_log", "{account}/4"),
+    "a hold's log gone": (sql("DELETE FROM core.hold_log WHERE account_id = '{account}' AND seq = 2"), "removed", "core.hold_log", "{account}/2"),
+    "an available balance": (sql("UPDATE accounts.accounts SET available_balance = available_balance + 1 WHERE account_id = '{account}'"), "balance", "accounts.accounts", "{account}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+def test_the_first_wrong_row_is_named(books, deed):
+    do, kind, table, row = DEEDS[deed]
+    with books.behind_its_back() as superuser:
+        do(superuser, books)
+    names = {"account": books.account} | {f"t{n}": each for n, each in enumerate(books.transactions)}
+    names |= {f"h{n}": each for n, each in enumerate(books.holds)}
+    found = books.verify()
+    assert (kind, table, row.format(**names)) in faults(found), found.faults
+    if table == LOG:
+        assert (kind, table, row.format(**names)) in faults(books.verify(account=books.account))
+
+
+def test_every_account_whose_chain_is_broken_is_counted(books):
+    with books.behind_its_back() as superuser:
+        superuser.execute("UPDATE core.transaction_log SET amount = amount + 1 WHERE seq = 2")
+    found = books.verify()
+    assert {fault.row.split("/")[0] for fault in found.faults if fault.table == LOG} == {
+        str(books.account),
+        str(books.other),
+        str(books.cash),
+    }
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("ALTER TABLE core.transaction_log DISABLE TRIGGER trg_transaction_log_append_only", "switched off"),
+        ("ALTER TABLE core.hold_log ENABLE TRIGGER trg_hold_log_append_only", "not ALWAYS on"),
+        ("DROP TRIGGER trg_postings_append_only ON accounts.postings", "lost its guard"),
+        ("CREATE RULE hidden AS ON INSERT TO core.log_seals DO INSTEAD NOTHING", "rules"),
+    ],
+)
+def test_an_owner_who_takes_the_guards_away_is_seen(books, statement, said):
+    books.bank.connect("migrate_user").execute(statement)
+    assert said in " ".join(fault.message for fault in books.verify().faults)
+
+
+def test_functions_of_the_owners_own_deceive_nobody(books):
+    with books.behind_its_back() as superuser:
+        superuser.execute("UPDATE core.transaction_log SET amount = amount + 1 WHERE seq = 4")
+        superuser.execute("CREATE FUNCTION public.sha256(bytea) RETURNS bytea LANGUAGE sql AS 'SELECT NULL::bytea'")
+        superuser.execute("ALTER ROLE bank_core_readonly SET search_path = public, core, pg_catalog")
+    assert not books.verify().intact
+
+
+def forge(superuser: Connection, books: Books) -> None:
+    """A complete rewrite: a transaction twice as large, every row after it, and the account's own figures."""
+    for account, sign in ((books.account, -1), (books.other, 1)):
+        previous, grown = ZERO_HASH, Decimal(0)
+        rows = books.rows(account)
+        for row in rows:
+            if row.transaction_id == books.transactions[3]:
+                grown = row.amount
+                row = replace(row, amount=row.amount * 2)
+            forged = replace(
+                row,
+                balance_after=row.balance_after + sign * grown,
+                available_after=row.available_after + sign * grown,
+                prev_hash=previous,
+            )
+            previous = forged.computed()
+            superuser.execute(
+                "UPDATE core.transaction_log SET amount = %s, balance_after = %s, available_after = %s, prev_hash = %s,"
+                " row_hash = %s WHERE account_id = %s AND seq = %s",
+                (
+                    forged.amount,
+                    forged.balance_after,
+                    forged.available_after,
+                    forged.prev_hash,
+                    previous,
+                    account,
+                    row.seq,
+                ),
+            )
+        superuser.execute(
+            "UPDATE accounts.accounts SET balance = balance + %s, available_balance = available_balance + %s,"
+            " log_head = %s WHERE account_id = %s",
+            (sign * grown, sign * grown, previous, account),
+        )
+    superuser.execute(
+        "UPDATE accounts.postings SET amount = amount * 2 WHERE transaction_id = %s", (books.transactions[3],)
+    )
+
+
+def test_a_complete_rewrite_is_exposed_by_the_seals(books):
+    seal_ledger(books.app)
+    with books.behind_its_back() as superuser:
+        forge(superuser, books)
+    found = faults(books.verify())
+    assert {table for _, table, _ in found} == {"core.log_seal_entries"}
+    assert books.verify(account=books.account).faults[0].table == "core.log_seal_entries"
+
+
+def test_a_complete_rewrite_with_the_seals_is_exposed_by_an_anchor(books):
+    seal_ledger(books.app)
+    anchor = parse_anchor(anchor_text(seal_ledger(books.app)))
+    assert books.verify(anchor=anchor).intact
+    with books.behind_its_back() as superuser:
+        forge(superuser, books)
+        superuser.execute("DELETE FROM core.log_seal_entries; DELETE FROM core.log_seals")
+    seal_ledger(books.app)
+    assert books.verify().intact, "without an anchor nobody can know"
+    assert faults(books.verify(anchor=anchor)) == [("altered", "core.log_seals", "1")]
+
+
+def test_an_anchor_outlives_its_seal(books):
+    anchor = parse_anchor(anchor_text(seal_ledger(books.app)))
+    with books.behind_its_back() as superuser:
+        superuser.execute("DELETE FROM core.log_seal_entries; DELETE FROM core.log_seals")
+    assert faults(books.verify(anchor=anchor)) == [("removed", "core.log_seals", "1")]
+
+
+def test_from_a_seal_on_only_the_new_is_looked_at(books):
+    first = seal_ledger(books.app)
+    post(books.app, transfer(books.account, books.other, Decimal(1)), idempotency_key="new")
+    create_hold(books.app, books.account, Decimal(1), idempotency_key="new")
+    found = books.verify(since=first.seal_no)
+    assert found.intact, found.faults
+    assert (found.log_rows, found.hold_rows, found.transactions) == (2, 1, 1)
+    with books.behind_its_back() as superuser:
+        superuser.execute(
+            "UPDATE core.transaction_log SET amount = 2 WHERE account_id = %s AND seq = 11", (books.account,)
+        )
+    assert ("altered", LOG, f"{books.account}/11") in faults(books.verify(since=first.seal_no))
+
+
+def test_seals_are_a_chain_of_their_own(books):
+    seal_ledger(books.app)
+    for number in range(3):
+        post(books.app, transfer(books.account, books.other, Decimal(1)), idempotency_key=f"s{number}")
+        assert seal_ledger(books.app).created
+    assert not seal_ledger(books.app).created
+    assert books.verify().intact
+    with books.behind_its_back() as superuser:
+        superuser.execute("UPDATE core.log_seals SET log_rows = log_rows + 1 WHERE seal_no = 2")
+    assert faults(books.verify())[0] == ("altered", "core.log_seals", "2")
+    with books.behind_its_back() as superuser:
+        superuser.execute(
+            "DELETE FROM core.log_seal_entries WHERE seal_no = 2; DELETE FROM core.log_seals WHERE seal_no = 2"
+        )
+    assert faults(books.verify())[0] == ("removed", "core.log_seals", "2")
+
+
+def test_a_seal_that_is_not_there_is_an_error(books):
+    with pytest.raises(NeonctlError) as caught:
+        books.verify(since=7)
+    assert caught.value.code == "SEAL_NOT_FOUND"
+    with pytest.raises(NeonctlError) as caught:
+        books.verify(account=uuid4())
+    assert caught.value.code == "ACCOUNT_NOT_FOUND"
+
+
+def test_a_file_is_an_anchor_only_as_it_was_written(books):
+    text = anchor_text(seal_ledger(books.app))
+    for broken in ("", "{}", "[]", text.replace('"log_rows": 22', '"log_rows": 23'), text.replace("neonctl", "other")):
+        with pytest.raises(UsageError) as caught:
+            parse_anchor(broken)
+        assert caught.value.code == "ANCHOR_INVALID"
+
+
+def test_postings_go_on_while_the_ledger_is_verified(books):
+    """Every session looks at the instant at which verifying began."""
+    seen = []
+
+    @contextmanager
+    def door():
+        if seen:
+            post(books.app, transfer(books.account, books.other, Decimal("0.01")), idempotency_key=f"during{len(seen)}")
+        seen.append(1)
+        yield books.bank.connect("readonly")
+
+    found = verify_ledger(door, jobs=2)
+    assert found.intact, found.faults
+    assert found.log_rows == 22
