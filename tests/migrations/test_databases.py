@@ -37,14 +37,17 @@ def bank(request: pytest.FixtureRequest, postgres_server: PostgresServer) -> Gen
     if name == "bank_core":
         people.append("bank_core_resolution_officer")
     with postgres_server.connect() as admin:
-        for person in people:
+        # Roles are the cluster's: another suite's bank may have made some, which are its own to drop.
+        there = {role for (role,) in admin.execute("SELECT rolname FROM pg_roles").fetchall()}
+        people_made = [person for person in people if person not in there]
+        for person in people_made:
             admin.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(person)))
         postgres_server.create_database(name=name)
         with postgres_server.connect(name) as owner:
             _furnish(owner, name, *people[:3])
         yield name
         postgres_server.drop_database(name)
-        for person in people:
+        for person in people_made:
             admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(person)))
 
 
