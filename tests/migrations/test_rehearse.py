@@ -412,3 +412,14 @@ def test_a_file_that_takes_back_all_settings_is_refused_as_the_runner_does(conn,
     (problem,) = rehearsal.problems
     assert "took back all settings of the session" in problem
     assert conn.execute("SELECT to_regclass('a')").fetchone() == (None,)
+
+
+def test_a_file_that_changes_the_role_is_refused_as_the_runner_does(conn, write):
+    role = f"other_{conn.info.dbname}"
+    conn.execute(f"CREATE ROLE {role}")
+    try:
+        (file,) = run(conn, write(f"DO $$ BEGIN EXECUTE 'SET ro' || 'le {role}'; END $$;")).files
+        assert "changed the role" in file.problems[0]
+        assert conn.execute("SELECT current_user = session_user").fetchone() == (True,)
+    finally:
+        conn.execute(f"DROP ROLE {role}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from neonctl.migrations.catalogue import Catalogue, Difference, differences, read_catalogue
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     import psycopg
 
 
+_IN_SCHEMA = re.compile(r'(?:[a-z-]+ )+("(?:[^"]|"")*"|[^\s".()]+)\.')  # KIND schema.name, the kind in several words
+
+
 def drifted(connection: psycopg.Connection[Any], database: str) -> tuple[Difference, ...]:
     """How the live catalogue differs from the one on record; ``()`` if none was recorded."""
     recorded = last_listing(connection)
@@ -18,7 +22,13 @@ def drifted(connection: psycopg.Connection[Any], database: str) -> tuple[Differe
         return ()
     found = differences(Catalogue(recorded), read_catalogue(connection))
     foreign = {each.object.removeprefix("schema ") for each in found if each.before is None and _is_schema(each)}
-    return tuple(each for each in found if not is_provisioned(each, database) and _schema_of(each) not in foreign)
+    return tuple(
+        each
+        for each in found
+        if not is_provisioned(each, database)
+        and _schema_of(each) not in foreign
+        and not (_is_schema(each) and each.object.removeprefix("schema ") in foreign)
+    )
 
 
 def _is_schema(difference: Difference) -> bool:
@@ -27,7 +37,8 @@ def _is_schema(difference: Difference) -> bool:
 
 def _schema_of(difference: Difference) -> str:
     """The schema in the object's name, which comes after the kind; a schema somebody made is ``plan``'s to report."""
-    return difference.object.rpartition(" ")[2].split(".", 1)[0]
+    name = _IN_SCHEMA.match(difference.object)
+    return name[1] if name else ""
 
 
 def is_provisioned(difference: Difference, database: str) -> bool:

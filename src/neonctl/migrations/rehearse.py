@@ -110,14 +110,19 @@ class _File:
         return self._in_transaction(statements)
 
     def _in_transaction(self, statements: Sequence[Statement]) -> FileRehearsal:
-        self._conn.execute(sql.SQL("BEGIN; SELECT pg_catalog.set_config({}, {}, true)").format(*self._mark))
+        role = sql.SQL("pg_catalog.set_config('neonctl.role', current_user::text, true)")
+        mark = sql.SQL("BEGIN; SELECT pg_catalog.set_config({}, {}, true), {}")
+        self._conn.execute(mark.format(*self._mark, role))
         trace = LockTrace(self._conn)
         try:
             trace.run(statements)
             if self._marked():
                 trace.commit()
             else:
-                self._fail(None, "the file ended its own transaction, or took back all settings of the session")
+                self._fail(
+                    None,
+                    "the file ended its own transaction, changed the role, or took back all settings of the session",
+                )
         except StatementFailedError as failure:
             self._refused(failure.cause, failure.statement, failure.position)
         except TransactionEndedError as ended:
@@ -133,7 +138,10 @@ class _File:
 
     def _marked(self) -> bool:
         name, script = self._mark
-        question = sql.SQL("SELECT pg_catalog.current_setting({}, true) = {}").format(name, script)
+        question = sql.SQL(
+            "SELECT pg_catalog.current_setting({}, true) = {}"
+            " AND pg_catalog.current_setting('neonctl.role', true) = current_user"
+        ).format(name, script)
         with self._conn.cursor(row_factory=tuple_row) as cursor:
             return cursor.execute(question).fetchone() == (True,)
 

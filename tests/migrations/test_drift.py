@@ -1,0 +1,72 @@
+"""What counts as drift: the live catalogue against the one recorded after the last migration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+import psycopg
+import pytest
+
+from neonctl.migrations.drift import drifted
+from neonctl.migrations.files import MigrationFile, MigrationFolder
+from neonctl.migrations.runner import migrate
+from postgres_server import PostgresServer
+
+from .conftest import SETTINGS, WHO
+
+Write = Callable[..., tuple[MigrationFile, ...]]
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+@pytest.fixture
+def conn(postgres_server: PostgresServer, database: str, write: Write) -> Generator[Connection]:
+    """A migrated database whose last file left the session in another zone, format and path."""
+    files = write(
+        "CREATE TABLE a (n int, at timestamptz DEFAULT '2026-01-01 12:00+00', f float8 DEFAULT 0.1);",
+        "SET TimeZone = 'Pacific/Auckland'; SET DateStyle = 'SQL, DMY'; SET extra_float_digits = -15;"
+        "SET search_path = pg_catalog; CREATE TABLE public.b (n int CHECK (n > 0), at date DEFAULT '2026-03-04');",
+    )
+    with postgres_server.connect(database) as connection:
+        migrate(
+            connection,
+            database="bank",
+            files=MigrationFolder(files),
+            progress=lambda _: None,
+            settings=SETTINGS,
+            provenance=WHO,
+        )
+        yield connection
+
+
+def found(conn: Connection) -> list[str]:
+    return [str(difference) for difference in drifted(conn, "bank")]
+
+
+def test_no_setting_of_a_session_and_no_maintenance_is_drift(conn: Connection) -> None:
+    assert found(conn) == []
+    conn.execute("SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'German'; SET search_path = pg_temp, public")
+    conn.execute("INSERT INTO public.b VALUES (1)")
+    for statement in ("VACUUM FULL public.b", "ANALYZE", "REINDEX TABLE public.b"):
+        conn.execute(statement)
+    assert found(conn) == []
+
+
+def test_a_column_by_hand_is_named(conn: Connection) -> None:
+    conn.execute("ALTER TABLE a ADD by_hand int")
+    assert found(conn) == [
+        "column public.a.by_hand: was not there before",
+        "table public.a: columns was n, at, f, is n, at, f, by_hand",
+    ]
+
+
+def test_what_is_in_a_schema_by_hand_is_the_plans_and_nothing_else_is(conn: Connection) -> None:
+    conn.execute(
+        'CREATE SCHEMA by_hand; CREATE TABLE by_hand.t (); CREATE SCHEMA "By hand"; CREATE TABLE "By hand"."a.b" ();'
+        "CREATE FUNCTION by_hand.f(a int, b text) RETURNS int LANGUAGE sql AS 'SELECT 1';"
+        "CREATE FUNCTION public.g(a int, b by_hand.t) RETURNS int LANGUAGE sql AS 'SELECT 1';"
+        'CREATE TABLE public."x by_hand.y" ();'
+    )
+    assert found(conn) == [
+        "function public.g(integer, by_hand.t): was not there before",
+        'table public."x by_hand.y": was not there before',
+    ]
