@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from decimal import Decimal
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -105,3 +106,16 @@ def test_neighbours_of_the_ledger_keep_their_rules(bank: Bank, teller: Teller) -
     with pytest.raises(psycopg.errors.UniqueViolation):
         teller.conn.execute(context, ["RETAIL"])
     assert bank.connect("readonly").execute("SELECT count(*) FROM contexts.business_contexts").fetchone() == (1,)
+
+
+def test_the_documented_table_is_the_one_in_force(teller: Teller) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "concepts" / "ledger.md").read_text()
+    lines = page.partition("## Standing")[2].partition("`accounts.status_rules`")[0].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")][1:]
+    names = {"": "*", "none": "", "any other": "*", "any other, or none": "*"}
+    says = {"yes": (True, False), "no": (False, False), "not before a resolution is activated": (False, True)}
+    documented = {(c[0], names.get(c[1], c[1])): (*says[c[2]], says[c[3]][0]) for c in cells}
+    rows = teller.conn.execute(
+        "SELECT status, restriction_reason, allows_debit, lifted_in_resolution, allows_credit FROM accounts.status_rules"
+    )
+    assert documented == {(row[0], row[1]): row[2:] for row in rows}

@@ -57,7 +57,6 @@ CREATE TABLE core.hold_log (
 
 COMMENT ON TABLE core.hold_log IS 'Each hold''s creation and release, chained by hash per account: append-only, written by trigger.';
 
--- Direct writes of a table that only the ledger's triggers fill.
 CREATE TRIGGER trg_hold_log_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON core.hold_log
 FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
 CREATE TRIGGER trg_hold_log_written_by_trigger BEFORE INSERT ON core.hold_log
@@ -71,8 +70,8 @@ LANGUAGE plpgsql AS $$
 DECLARE
     delta numeric := CASE p_event WHEN 'CREATED' THEN -p_hold.amount ELSE p_hold.amount END;
     moment timestamptz := CASE p_event WHEN 'CREATED' THEN p_hold.created_at ELSE p_hold.released_at END;
-    before accounts.accounts;
     after accounts.accounts;
+    previous bytea;
 BEGIN
     UPDATE accounts.accounts AS a
     SET version = a.version + 1,
@@ -95,14 +94,14 @@ BEGIN
         END IF;
         RAISE EXCEPTION 'no account %', p_hold.account_id USING ERRCODE = 'NB004', CONSTRAINT = 'ACCOUNT_NOT_FOUND';
     END IF;
-    SELECT l.row_hash INTO before.hold_head
+    SELECT l.row_hash INTO previous
     FROM core.hold_log AS l
     WHERE l.account_id = after.account_id AND l.seq = after.hold_seq - 1;
     INSERT INTO core.hold_log (account_id, seq, hold_id, event, amount, available_after, account_version, expires_at,
         recorded_at, reason, idempotency_key, payment_id, prev_hash, row_hash)
     VALUES (after.account_id, after.hold_seq, p_hold.hold_id, p_event, p_hold.amount, after.available_balance, after.version,
         p_hold.expires_at, moment, p_hold.release_reason, p_hold.idempotency_key, p_hold.payment_id,
-        coalesce(before.hold_head, '\x0000000000000000000000000000000000000000000000000000000000000000'), after.hold_head);
+        coalesce(previous, '\x0000000000000000000000000000000000000000000000000000000000000000'), after.hold_head);
     INSERT INTO core.outbox (event_type, aggregate_id, account_ids, payload, trace_id, correlation_id)
     VALUES ('bank.core.balance_updated', p_hold.hold_id, ARRAY[after.account_id], jsonb_build_object(
         'schema_version', '1', 'account_id', after.account_id, 'currency', after.currency, 'balance', after.balance::text,

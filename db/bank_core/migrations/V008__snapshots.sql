@@ -158,37 +158,38 @@ BEGIN
     snapshot_date := p_snapshot_date;
     cutoff_at := accounts.snapshot_cutoff(p_jurisdiction, p_snapshot_date);
     taken_at := clock_timestamp();
-    PERFORM accounts.ensure_snapshot_partition(p_snapshot_date);
     -- One statement, so one instant. Who moved after the cutoff is looked up in the log, where posted_at ascends with seq.
-    INSERT INTO accounts.daily_balance_snapshots (snapshot_date, account_id, jurisdiction, currency, balance,
-        available_balance, held, log_seq, cutoff_at)
-    SELECT p_snapshot_date, f.account_id, p_jurisdiction, f.currency, f.balance, f.balance - coalesce(h.held, 0),
-        coalesce(h.held, 0), f.log_seq, take_snapshot.cutoff_at
-    FROM (
-        SELECT a.account_id, a.currency, a.balance, a.log_seq
-        FROM accounts.accounts AS a
-        WHERE a.jurisdiction = p_jurisdiction AND a.opened_at <= take_snapshot.cutoff_at
-            AND (a.last_posted_at <= take_snapshot.cutoff_at OR a.last_posted_at IS NULL)
-        UNION ALL
-        SELECT a.account_id, a.currency, coalesce(l.balance_after, 0), coalesce(l.seq, 0)
-        FROM accounts.accounts AS a
-        LEFT JOIN LATERAL (
-            SELECT x.seq, x.balance_after
-            FROM core.transaction_log AS x
-            WHERE x.account_id = a.account_id AND x.posted_at <= take_snapshot.cutoff_at
-            ORDER BY x.seq DESC
-            LIMIT 1
-        ) AS l ON true
-        WHERE a.jurisdiction = p_jurisdiction AND a.opened_at <= take_snapshot.cutoff_at
-            AND a.last_posted_at > take_snapshot.cutoff_at
-    ) AS f
-    LEFT JOIN (
-        SELECT p.account_id, sum(p.amount) AS held
-        FROM accounts.pending_holds AS p
-        WHERE p.created_at <= take_snapshot.cutoff_at AND p.expires_at > take_snapshot.cutoff_at
-            AND (p.released_at IS NULL OR p.released_at > take_snapshot.cutoff_at)
-        GROUP BY p.account_id
-    ) AS h ON h.account_id = f.account_id;
+    -- Straight into the partition and in the order of its key: finding the way for each row, and then a place in the
+    -- middle of the index, took half of the time.
+    EXECUTE format($insert$
+        INSERT INTO accounts.%I (snapshot_date, account_id, jurisdiction, currency, balance, available_balance, held, log_seq,
+            cutoff_at)
+        SELECT $1, f.account_id, $2, f.currency, f.balance, f.balance - coalesce(h.held, 0), coalesce(h.held, 0), f.log_seq, $3
+        FROM (
+            SELECT a.account_id, a.currency, a.balance, a.log_seq
+            FROM accounts.accounts AS a
+            WHERE a.jurisdiction = $2 AND a.opened_at <= $3 AND (a.last_posted_at <= $3 OR a.last_posted_at IS NULL)
+            UNION ALL
+            SELECT a.account_id, a.currency, coalesce(l.balance_after, 0), coalesce(l.seq, 0)
+            FROM accounts.accounts AS a
+            LEFT JOIN LATERAL (
+                SELECT x.seq, x.balance_after
+                FROM core.transaction_log AS x
+                WHERE x.account_id = a.account_id AND x.posted_at <= $3
+                ORDER BY x.seq DESC
+                LIMIT 1
+            ) AS l ON true
+            WHERE a.jurisdiction = $2 AND a.opened_at <= $3 AND a.last_posted_at > $3
+        ) AS f
+        LEFT JOIN (
+            SELECT p.account_id, sum(p.amount) AS held
+            FROM accounts.pending_holds AS p
+            WHERE p.created_at <= $3 AND p.expires_at > $3 AND (p.released_at IS NULL OR p.released_at > $3)
+            GROUP BY p.account_id
+        ) AS h ON h.account_id = f.account_id
+        ORDER BY f.account_id
+        $insert$, accounts.ensure_snapshot_partition(p_snapshot_date))
+    USING p_snapshot_date, p_jurisdiction, cutoff_at;
     GET DIAGNOSTICS accounts = ROW_COUNT;
     SELECT coalesce(jsonb_object_agg(s.currency, jsonb_build_object('accounts', s.n, 'balance', s.balance::text, 'held', s.held::text)), '{}')
     INTO totals
