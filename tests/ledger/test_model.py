@@ -153,6 +153,12 @@ class Machine(RuleBasedStateMachine):
             assert not self.tellers[teller].release(hold)
             del holds[hold]
 
+    @rule(who=st.integers(1, 4))
+    def hold_all_and_spend(self, who: int) -> None:
+        if self.books[who].available > 0:
+            self.hold(0, who, self.books[who].available)
+            self.post(1, [(who, Decimal("10.01"))], 0, 1)  # more than any overdraft
+
     @rule(who=st.integers(1, 4), status=st.sampled_from(["ACTIVE", "ACTIVE", "RESTRICTED", "DORMANT"]))
     def stand(self, who: int, status: str) -> None:
         self.tellers[0].status(self.ids[who], status)
