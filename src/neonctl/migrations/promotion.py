@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from neonctl.migrations.history import AppliedMigration, live_versions
+from neonctl.migrations.check import baseline_number, last_repeatables
+from neonctl.migrations.history import BASELINES, AppliedMigration, abbreviated, live_versions
 
 if TYPE_CHECKING:
     from neonctl.migrations.evidence import Evidence
@@ -29,7 +30,7 @@ def not_promoted(
     have run there last as it is now. A baseline stands for every version up to its own.
     """
     live = live_versions(source)
-    baseline = max((number for number, row in live.items() if row.type == "BASELINE"), default=0)
+    baseline = baseline_number(source)
     problems: list[str] = []
     for file in versioned:
         row = live.get(file.number)
@@ -39,15 +40,15 @@ def not_promoted(
             problems.append(f"{file.script} is not applied on {environment}")
         elif not row.success:
             problems.append(f"{file.script} failed on {environment}")
-        elif row.type != "BASELINE" and row.checksum != file.checksum:
+        elif row.type not in BASELINES and row.checksum != file.checksum:
             problems.append(
                 f"{file.script} is another file than the one applied on {environment} "
                 f"(checksum {file.checksum} here, {row.checksum} there)"
             )
-    newest = {row.description: row for row in source if row.version is None and row.type == "SQL" and row.success}
+    newest = last_repeatables(source)
     for file in repeatable:
-        row = newest.get(file.description)
-        if row is None or row.checksum != file.checksum:
+        row = newest.get(abbreviated(file.description))
+        if row is None or not row.success or row.checksum != file.checksum:
             problems.append(f"{file.script} has not run on {environment} as it is now")
     return tuple(problems)
 
