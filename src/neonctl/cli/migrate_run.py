@@ -132,6 +132,11 @@ def _announce(session: Session, choice: Choice, intent: Intent, reason: str | No
                 for database, pending in intent.pending.items()
             ),
             *(
+                f"altered by hand since the last migration: {environment}/{database}: {line}"
+                for database, lines in intent.altered.items()
+                for line in lines
+            ),
+            *(
                 f"break-glass: {environment}/{database}: {problem}"
                 for database, problems in intent.overruled.items()
                 for problem in problems
@@ -145,6 +150,9 @@ def _announce(session: Session, choice: Choice, intent: Intent, reason: str | No
     count = sum(len(pending.files) for pending in intent.pending.values())
     if intent.overruled or ((spec.production_data or spec.branch.protected) and not session.settings.local):
         progress.confirm(f"Run {_counted(count)} on {environment}?", about=about)
+    for database, lines in intent.altered.items():
+        details = {"differences": "; ".join(lines)}
+        audit.record("migration.drift", f"{environment}/{database}", environment, "done", details)
     for database, problems in intent.overruled.items():
         audit.record(
             "migration.break_glass",

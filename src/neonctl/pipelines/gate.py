@@ -139,6 +139,7 @@ def read_records(
         except ServiceError as error:
             if error.code == "AWS_NOT_FOUND":
                 return Record()
+            error.add_note(f"{environment} was asked what has run there: the gate reads it from the database itself")
             raise
 
     return by_key(one, databases)

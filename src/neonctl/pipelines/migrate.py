@@ -59,11 +59,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Intent:
-    """What is about to run. ``overruled``: database → what the gate said and break-glass passes over."""
+    """What is about to run. ``overruled``: database → what the gate said and break-glass passes over; ``altered``:
+    database → what somebody altered by hand since the last migration. The run makes it part of the recorded
+    catalogue, so it is put on record by itself first.
+    """
 
     environment: str
     pending: Mapping[str, Pending]
     overruled: Mapping[str, tuple[str, ...]]
+    altered: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -149,9 +153,11 @@ def migrate_environment(
         if not waiting:
             return Run(environment)
         passage = _gate(environment, waiting, connections, desired, services, order)
-        before(Intent(environment, {name: each.pending for name, each in waiting.items()}, passage.problems))
+        altered = _altered(waiting, connections)
+        before(Intent(environment, {name: each.pending for name, each in waiting.items()}, passage.problems, altered))
         origin = _origin(provenance(), waiting, passage)
         _record_break_glass(passage, connections, origin, order)
+        _record_drift(altered, connections, origin)
         results = _run(
             environment,
             {name: connections[name] for name in waiting},
@@ -268,6 +274,24 @@ def _record_break_glass(
     for database, problems in passage.problems.items():
         details = {"reason": order.break_glass, "passed_over": list(problems)}
         record(connections[database], NewEntry("break-glass", provenance(database), details=details))
+
+
+def _altered(waiting: Mapping[str, Look], connections: Connections) -> Mapping[str, tuple[str, ...]]:
+    """What differs from the catalogue as it was recorded last, in the databases where something does."""
+    from neonctl.migrations.drift import drifted
+
+    found = by_key(lambda name: tuple(map(str, drifted(connections[name], name))), waiting)
+    return {name: lines for name, lines in found.items() if lines}
+
+
+def _record_drift(
+    altered: Mapping[str, tuple[str, ...]], connections: Connections, provenance: Callable[[str], Provenance]
+) -> None:
+    """The listing after this run has it all: without an entry of its own nobody would see it again."""
+    from neonctl.migrations.evidence import NewEntry, record
+
+    for database, lines in altered.items():
+        record(connections[database], NewEntry("drift", provenance(database), details={"differences": list(lines)}))
 
 
 def shown(environment: str, event: MigrationEvent) -> Event:
