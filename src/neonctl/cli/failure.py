@@ -73,7 +73,8 @@ def _problem_lines(details: Mapping[str, object]) -> Iterator[str]:
             facts = cast("Mapping[str, object]", problem)
             where = ":".join(str(facts[key]) for key in ("file", "line") if facts.get(key) is not None)
             path = f"{facts['path']}: " if facts.get("path") else ""
-            yield f"  {where}: {path}{facts.get('message', '')}"
+            message = str(facts.get("message", "")).replace("\n", "\n    ")
+            yield f"  {where}: {path}{message}"
         else:
             yield f"  {problem}"
 

@@ -6,6 +6,7 @@ Workflow commands go to stderr, which the runner reads as well, so that stdout s
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -54,15 +55,30 @@ def annotate(error: NeonctlError) -> None:
     found = error.details.get("problems")
     problems = cast("Sequence[object]", found) if isinstance(found, Sequence) and not isinstance(found, str) else ()
     located = [cast("Mapping[str, object]", each) for each in problems if isinstance(each, Mapping)]
-    lines = [_command(error.code, each) for each in located[:_SHOWN_ANNOTATIONS]]
-    for line in lines or [f"::error title={_property(error.code)}::{_data(error.message)}"]:
-        sys.stderr.write(line + "\n")
+    # One file that failed is named in the details themselves, and the message says what and where.
+    located = located or [{**error.details, "path": None, "message": error.message}]
+    for each in located[:_SHOWN_ANNOTATIONS]:
+        sys.stderr.write(_command(error.code, each) + "\n")
 
 
 def _command(code: str, problem: Mapping[str, object]) -> str:
     place = "".join(f"{name}={_property(str(problem[name]))}," for name in ("file", "line") if problem.get(name))
     path = f"{problem['path']}: " if problem.get("path") else ""
     return f"::error {place}title={_property(code)}::{_data(path + str(problem.get('message', '')))}"
+
+
+def annotate_problems(title: str, problems: Iterable[tuple[str | None, str]]) -> None:
+    """What a check found, each as (file or None, text), where there is no error but a result that says "not ok".
+
+    The line is the one that the text names after the file, if it does.
+    """
+    if not active():
+        return
+    for file, text in list(problems)[:_SHOWN_ANNOTATIONS]:
+        line = re.search(rf"{re.escape(file)}:([0-9]+)", text) if file else None
+        facts = {"file": file, "line": line[1] if line else None, "message": text}
+        sys.stderr.write(_command(title, facts) + "\n")
+    sys.stderr.flush()
 
 
 def annotate_findings(findings: Sequence[Finding]) -> None:

@@ -27,6 +27,7 @@ def validate(session: Session, env: Environments = None, database: Databases = N
     """Compare files, record, evidence and the live catalogue: what was edited or altered by hand is named."""
     from dataclasses import asdict
 
+    from neonctl.cli.github import annotate_problems
     from neonctl.cli.migration_choice import chosen
     from neonctl.cli.migration_text import findings_text
     from neonctl.pipelines.schema_drift import validate as compare_all
@@ -37,6 +38,7 @@ def validate(session: Session, env: Environments = None, database: Databases = N
         choice.environments, choice.databases, desired=choice.desired, files=choice.files, services=choice.services
     )
     session.emit({"ok": not found, "findings": [asdict(each) for each in found]}, findings_text(found))
+    annotate_problems("migrate validate", ((None, str(each)) for each in found))
     return FAILED if found else 0
 
 
@@ -62,8 +64,9 @@ def history(session: Session, env: Environment, database: Database) -> int:
 
 def prove(session: Session, database: Databases = None) -> int:
     """Show on a throw-away branch that every undo undoes: up, down and up again, with rows. Stays on record."""
+    from neonctl.cli.github import annotate_problems
     from neonctl.cli.migration_choice import chosen, provenance_of
-    from neonctl.cli.migration_records import proofs_text
+    from neonctl.cli.migration_records import proof_problems, proofs_text
     from neonctl.cli.progress import ProgressLines
     from neonctl.pipelines.prove import home_of_proofs, prove_databases
 
@@ -88,6 +91,7 @@ def prove(session: Session, database: Databases = None) -> int:
         outcome = "done" if proof.ok else "failed"
         audit.record("migration.prove", f"{home}/{name}", home, outcome, {"proof_id": proof.proof_id})
     session.emit({"ok": ok, "proofs": [proof.document() for proof in proofs.values()]}, proofs_text(proofs))
+    annotate_problems("migrate prove", proof_problems(proofs, choice.files))
     return 0 if ok else FAILED
 
 
@@ -101,8 +105,9 @@ def rehearse(
 ) -> int:
     """Run what is pending on an instant copy of an environment first: locks, rewrites, rows, time. Stays on record."""
     from neonctl.cli.duration import seconds
+    from neonctl.cli.github import annotate_problems
     from neonctl.cli.migration_choice import chosen, provenance_of
-    from neonctl.cli.migration_records import rehearsals_text
+    from neonctl.cli.migration_records import rehearsal_problems, rehearsals_text
     from neonctl.cli.progress import ProgressLines
     from neonctl.pipelines.rehearse import rehearse_environment
 
@@ -130,4 +135,5 @@ def rehearse(
         {"ok": ok, "environment": env, "rehearsals": [each.as_details() for each in found.values()]},
         rehearsals_text(found),
     )
+    annotate_problems("migrate rehearse", rehearsal_problems(found, choice.files))
     return 0 if ok else FAILED

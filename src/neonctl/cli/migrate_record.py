@@ -78,8 +78,9 @@ def repair(session: Session, env: Environment, database: Database) -> int:
 
     def before(actions: Sequence[RepairAction]) -> None:
         lines = [str(action) for action in actions]
-        session.say("\n".join([f"{env}/{database}: this would change in flyway_schema_history:", *lines]))
-        progress.confirm(f"Change the record of {env}/{database}?")
+        about = "\n".join([f"{env}/{database}: this would change in flyway_schema_history:", *lines])
+        session.say(about)
+        progress.confirm(f"Change the record of {env}/{database}?", about=about)
         audit.open()
         begun.extend(lines)
 

@@ -9,10 +9,12 @@ import typer
 from neonctl.cli.options import command
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from neonctl.cli.migration_choice import Choice
     from neonctl.cli.progress import ProgressLines
     from neonctl.cli.session import Session
-    from neonctl.pipelines.migrate import Intent, Order, Run
+    from neonctl.pipelines.migrate import Intent, Order, Outcome, Run
     from neonctl.pipelines.undo import Undoing
 
 Environments = Annotated[
@@ -67,67 +69,90 @@ def up(
     ] = None,
 ) -> int:
     """Run pending migrations: dev, then uat, then prod; the databases of one environment side by side."""
+    from dataclasses import asdict
+
     from neonctl.cli.migration_choice import chosen
     from neonctl.cli.migration_text import run_document, run_text
+    from neonctl.errors import NeonctlError
     from neonctl.pipelines.migrate import Order
 
     choice = chosen(session, env, database, purpose="migrate up")
     order = Order(target, out_of_order, require_rehearsal, _reason(break_glass))
-    runs = [_up(session, choice, environment, order) for environment in choice.environments]
+    outcomes: list[Outcome] = []
+    try:
+        runs = [_up(session, choice, environment, order, outcomes.append) for environment in choice.environments]
+    except NeonctlError as error:
+        error.details["databases"] = [asdict(each) for each in outcomes]
+        for each in outcomes:
+            error.add_note(str(each))
+        raise
+    except KeyboardInterrupt:
+        for each in outcomes:
+            session.say(str(each))
+        raise
     session.emit(run_document(runs), run_text(runs))
     return 0
 
 
-def _up(session: Session, choice: Choice, environment: str, order: Order) -> Run:
+def _up(session: Session, choice: Choice, environment: str, order: Order, tell: Callable[[Outcome], None]) -> Run:
     from neonctl.cli.migration_choice import provenance_of
     from neonctl.cli.progress import ProgressLines
     from neonctl.pipelines.migrate import migrate_environment
 
-    begun: list[Intent] = []
-    outcome = "failed"
+    audit = choice.audit(session)
 
-    def before(intent: Intent) -> None:
-        _announce(session, choice, intent, order.break_glass, progress)
-        begun.append(intent)
+    def after(outcome: Outcome) -> None:
+        tell(outcome)
+        if outcome.scripts or outcome.state == "failed":  # else nothing was changed, and nothing tried
+            target = f"{environment}/{outcome.database}"
+            audit.record("migration.up", target, environment, outcome.state, {"files": ", ".join(outcome.scripts)})
 
-    try:
-        with ProgressLines(session) as progress:
-            run = migrate_environment(
-                environment,
-                choice.databases,
-                desired=choice.desired,
-                files=choice.files,
-                services=choice.services,
-                progress=progress,
-                provenance=lambda: provenance_of(session, choice, environment),
-                order=order,
-                before=before,
-            )
-        outcome = "done"
-    finally:
-        for intent in begun:
-            for database, pending in intent.pending.items():
-                scripts = ", ".join(file.script for file in pending.files)
-                choice.audit(session).record(
-                    "migration.up", f"{environment}/{database}", environment, outcome, {"files": scripts}
-                )
-    return run
+    with ProgressLines(session) as progress:
+        return migrate_environment(
+            environment,
+            choice.databases,
+            desired=choice.desired,
+            files=choice.files,
+            services=choice.services,
+            progress=progress,
+            provenance=lambda: provenance_of(session, choice, environment),
+            order=order,
+            before=lambda intent: _announce(session, choice, intent, order.break_glass, progress),
+            after=after,
+        )
 
 
 def _announce(session: Session, choice: Choice, intent: Intent, reason: str | None, progress: ProgressLines) -> None:
     """Say what is about to run; ask where real data lives; put a broken gate on record first."""
     environment = intent.environment
-    for database, pending in intent.pending.items():
-        session.say(f"{environment}/{database}: {', '.join(file.script for file in pending.files)}")
+    about = "\n".join(
+        [
+            *(
+                f"{environment}/{database}: {', '.join(file.script for file in pending.files)}"
+                for database, pending in intent.pending.items()
+            ),
+            *(
+                f"altered by hand since the last migration: {environment}/{database}: {line}"
+                for database, lines in intent.altered.items()
+                for line in lines
+            ),
+            *(
+                f"break-glass: {environment}/{database}: {problem}"
+                for database, problems in intent.overruled.items()
+                for problem in problems
+            ),
+        ]
+    )
+    session.say(about)
     audit = choice.audit(session)
     audit.open()
-    for database, problems in intent.overruled.items():
-        for problem in problems:
-            session.say(f"break-glass: {environment}/{database}: {problem}")
     spec = choice.desired.environments[environment]
     count = sum(len(pending.files) for pending in intent.pending.values())
     if intent.overruled or ((spec.production_data or spec.branch.protected) and not session.settings.local):
-        progress.confirm(f"Run {count} migrations on {environment}?")
+        progress.confirm(f"Run {_counted(count)} on {environment}?", about=about)
+    for database, lines in intent.altered.items():
+        details = {"differences": "; ".join(lines)}
+        audit.record("migration.drift", f"{environment}/{database}", environment, "done", details)
     for database, problems in intent.overruled.items():
         audit.record(
             "migration.break_glass",
@@ -164,7 +189,6 @@ def down(
     choice = chosen(session, [env], [database], purpose="migrate down")
     audit = choice.audit(session)
     begun: list[Undoing] = []
-    outcome = "failed"
 
     def before(undoing: Undoing) -> None:
         session.say(at_stake_text(env, database, undoing))
@@ -172,26 +196,33 @@ def down(
         audit.open()
         begun.append(undoing)
 
-    try:
-        with ProgressLines(session) as progress:
-            undone = undo_migrations(
-                env,
-                database,
-                to=to,
-                desired=choice.desired,
-                files=choice.files[database],
-                services=choice.services,
-                progress=progress,
-                provenance=lambda: provenance_of(session, choice, env),
-                before=before,
-            )
-        outcome = "done"
-    finally:
-        if begun:
-            scripts = ", ".join(undo.script for undo in begun[0].undos)
-            audit.record("migration.down", f"{env}/{database}", env, outcome, {"files": scripts})
+    def after(outcome: Outcome) -> None:
+        target, files = f"{env}/{database}", ", ".join(outcome.scripts)
+        audit.record("migration.down", target, env, outcome.state, {"files": files, "to": str(to)})
+        if outcome.state != "done":
+            session.say(str(outcome))
+
+    with ProgressLines(session) as progress:
+        undone = undo_migrations(
+            env,
+            database,
+            to=to,
+            desired=choice.desired,
+            files=choice.files[database],
+            services=choice.services,
+            progress=progress,
+            provenance=lambda: provenance_of(session, choice, env),
+            before=before,
+            after=after,
+        )
     session.emit(
-        {"environment": env, "database": database, "undone": list(undone), "to": to},
+        {
+            "environment": env,
+            "database": database,
+            "undone": list(undone),
+            "to": to,
+            "lost": [str(loss) for undoing in begun for loss in undoing.at_stake],
+        },
         undone_text(env, database, undone),
     )
     return 0
@@ -207,17 +238,25 @@ def _confirm_down(
     progress: ProgressLines,
 ) -> None:
     """A protected branch needs the version typed again; elsewhere a yes is enough. Raises ``UnsafePlanError``."""
+    from neonctl.cli.migration_text import at_stake_text
     from neonctl.errors import UnsafePlanError
 
     spec = choice.desired.environments[environment]
-    if spec.branch.protected or spec.production_data:
-        if confirm != to:
-            raise UnsafePlanError(
-                "CONFIRMATION_MISSING",
-                f"{environment} is protected: going back to {to:03d} needs the version once more",
-                hint=f"read what would be lost, then add --confirm {to}",
-                details={"at_stake": [str(loss) for loss in undoing.at_stake]},
-            )
-        return
-    if confirm is None:
-        progress.confirm(f"Undo {len(undoing.undos)} migrations of {environment}/{undoing.database}?")
+    guarded = spec.branch.protected or spec.production_data
+    if confirm != to and (guarded or confirm is not None):
+        wrong = "" if confirm is None else f", and --confirm says {confirm:03d}"
+        raise UnsafePlanError(
+            "CONFIRMATION_MISSING",
+            f"{environment} is protected: going back to {to:03d} needs the version once more{wrong}"
+            if guarded
+            else f"{environment} would go back to {to:03d}{wrong}",
+            hint=f"read what would be lost, then add --confirm {to}",
+            details={"at_stake": [str(loss) for loss in undoing.at_stake]},
+        )
+    if not guarded and confirm is None:
+        about = at_stake_text(environment, undoing.database, undoing)
+        progress.confirm(f"Undo {_counted(len(undoing.undos))} of {environment}/{undoing.database}?", about=about)
+
+
+def _counted(count: int) -> str:
+    return f"{count} {'migration' if count == 1 else 'migrations'}"

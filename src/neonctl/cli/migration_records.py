@@ -10,6 +10,7 @@ from neonctl.cli.table import table
 
 if TYPE_CHECKING:
     from neonctl.migrations.evidence import Evidence
+    from neonctl.migrations.files import MigrationFolder
     from neonctl.migrations.proof import Proof
     from neonctl.migrations.rehearsal import FileRehearsal, Rehearsal
     from neonctl.migrations.repair import RepairAction
@@ -101,6 +102,33 @@ def proofs_text(proofs: Mapping[str, Proof]) -> str:
     total = len(proofs)
     verdict = f"{bad} of {total} databases NOT proven." if bad else f"{total} of {total} databases proven; on record."
     return "\n".join([*lines, "", verdict])
+
+
+def proof_problems(
+    proofs: Mapping[str, Proof], files: Mapping[str, MigrationFolder]
+) -> Iterator[tuple[str | None, str]]:
+    """Each problem with the file it is about; those of no single migration without one."""
+    for name, proof in proofs.items():
+        for each in proof.versions:
+            yield from ((_file_of(each.script, problem, files[name]), problem) for problem in each.problems)
+        yield from ((None, f"{name}: {problem}") for problem in proof.problems)
+
+
+def rehearsal_problems(
+    found: Mapping[str, Rehearsal], files: Mapping[str, MigrationFolder]
+) -> Iterator[tuple[str | None, str]]:
+    """Each problem with the file it is about."""
+    for name, rehearsal in found.items():
+        for each in rehearsal.files:
+            yield from ((_file_of(each.script, problem, files[name]), problem) for problem in each.problems)
+
+
+def _file_of(script: str, problem: str, files: MigrationFolder) -> str | None:
+    """The path of that migration, or of its undo when the problem names that one."""
+    for file in files.versioned:
+        if file.script == script:
+            return str(file.undo.path if str(file.undo.path) in problem else file.path)
+    return next((str(file.path) for file in files.repeatable if file.script == script), None)
 
 
 def rehearsals_text(found: Mapping[str, Rehearsal]) -> str:

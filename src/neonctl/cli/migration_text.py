@@ -92,8 +92,7 @@ def findings_text(found: Sequence[Finding]) -> str:
     """What validate found, one a line."""
     if not found:
         return "Files, records and databases agree."
-    lines = [f"{each.environment}/{each.database}: {each.kind}: {each.message}" for each in found]
-    return "\n".join([*lines, "", f"{len(found)} {'thing differs' if len(found) == 1 else 'things differ'}."])
+    return "\n".join([*map(str, found), "", f"{len(found)} {'thing differs' if len(found) == 1 else 'things differ'}."])
 
 
 def drift_lines(altered: Sequence[Finding]) -> list[str]:

@@ -46,11 +46,11 @@ class ProgressLines:
             self._status.stop()
         self._interruption.__exit__(kind, error, trace)
 
-    def confirm(self, question: str) -> None:
+    def confirm(self, question: str, *, about: str = "") -> None:
         """``Session.confirm`` in the middle of work: the live line makes room for the question."""
         if self._status is not None:
             self._status.stop()
-        self._session.confirm(question)
+        self._session.confirm(question, about=about)
         if self._status is not None:
             self._status.start()
 

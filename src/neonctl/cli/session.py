@@ -90,8 +90,11 @@ class Session:
         elif text:
             sys.stdout.write(text + "\n")
 
-    def confirm(self, question: str, *, flag: str = "--yes") -> None:
-        """Ask on the terminal. Raises ``UnsafePlanError`` when the answer is no or nobody can be asked."""
+    def confirm(self, question: str, *, flag: str = "--yes", about: str = "") -> None:
+        """Ask on the terminal. Raises ``UnsafePlanError`` when the answer is no or nobody can be asked.
+
+        ``about``: what was said before, which the question makes no sense without: with ``-q`` it is said here.
+        """
         if self.options.yes:
             return
         if self.options.no_input or not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -99,7 +102,10 @@ class Session:
                 "CONFIRMATION_MISSING",
                 "this needs a confirmation, and there is no terminal to ask on",
                 hint=f"look at the plan above, then run again with {flag}",
+                details={"about": about.splitlines()} if about else None,
             )
+        if about and self.options.quiet:
+            sys.stderr.write(about + "\n")
         sys.stderr.write(f"{question} [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:

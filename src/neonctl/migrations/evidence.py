@@ -26,7 +26,9 @@ from neonctl.postgres.queryfile import query
 if TYPE_CHECKING:
     from typing import LiteralString
 
-Kind = Literal["apply", "undo", "repeatable", "baseline", "repair", "proof", "rehearsal", "catalogue", "break-glass"]
+Kind = Literal[
+    "apply", "undo", "repeatable", "baseline", "repair", "proof", "rehearsal", "catalogue", "break-glass", "drift"
+]
 
 _FIRST = "0" * 64  # what the first entry has as the hash before it
 

@@ -77,9 +77,9 @@ def rehearse(
             progress(MigrationEvent("applying", database, file.script))
             one = _File(conn, file, session, max_lock_s)
             done.append(one.run())
-            progress(MigrationEvent("applied", database, file.script, round(done[-1].duration_ms)))
             if one.failed:
                 break
+            progress(MigrationEvent("applied", database, file.script, round(done[-1].duration_ms)))
     except psycopg.OperationalError as error:
         raise connection_lost(conn, error) from None
     return Rehearsal(database, state, at, max_lock_s, tuple(done))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neonctl.errors import DidNotConvergeError
 from neonctl.migrations.check import Pending
 from neonctl.pipelines.gate import require_promoted
-from neonctl.pipelines.migrate import Order, migrate_environment, promotion_order
+from neonctl.pipelines.migrate import Order, Outcome, migrate_environment, promotion_order
 from neonctl.plan.changes import AnyChange, RunMigrations, Stage
 from neonctl.plan.diff import diff
 from neonctl.provision.apply import Audit, Provisioner
@@ -110,12 +110,20 @@ def _migrate(
     pending = [change for change in plan.work if isinstance(change, RunMigrations)]
     environments = promotion_order(configuration.desired, list(dict.fromkeys(c.environment for c in pending)))
     ran: dict[str, dict[str, tuple[str, ...]]] = {}
+    outcomes: list[Outcome] = []
     for environment in environments:
-        changes = [change for change in pending if change.environment == environment]
+        changes = {change.database: change for change in pending if change.environment == environment}
+        told: set[str] = set()
+
+        def after(outcome: Outcome, changes: Mapping[str, RunMigrations] = changes, told: set[str] = told) -> None:
+            told.add(outcome.database)
+            outcomes.append(outcome)
+            audit(changes[outcome.database], outcome.state)
+
         try:
             run = migrate_environment(
                 environment,
-                [change.database for change in changes],
+                list(changes),
                 desired=configuration.desired,
                 files=configuration.migrations,
                 services=services,
@@ -123,13 +131,18 @@ def _migrate(
                 provenance=lambda name=environment: provenance(name),
                 order=Order(),
                 before=lambda intent: None,  # the plan said so, and was confirmed
+                after=after,
             )
-        except BaseException:
-            for change in changes:
-                audit(change, "failed")
+        except BaseException as error:
+            for change in changes.values():
+                if change.database not in told:
+                    audit(change, "failed")
+            for outcome in outcomes:
+                error.add_note(str(outcome))
             raise
-        for change in changes:
-            audit(change, "done")
+        for change in changes.values():
+            if change.database not in told:  # another run was faster
+                audit(change, "done")
         ran[environment] = {database: result.applied for database, result in run.results.items()}
     return ran
 

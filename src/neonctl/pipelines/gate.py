@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from neonctl.errors import ServiceError, UnsafePlanError
-from neonctl.migrations.evidence import read_evidence
+from neonctl.migrations.evidence import broken_chain, read_evidence
 from neonctl.migrations.history import read_history
 from neonctl.migrations.promotion import not_promoted, proofs_on_record, unproven
 from neonctl.migrations.rehearsal import staleness, target_state
@@ -76,18 +76,16 @@ def look(
     problems: dict[str, tuple[str, ...]] = {}
     proof_ids: dict[str, Mapping[tuple[str, str], str]] = {}
     for each in waiting:
-        others = [found[each.database] for found in records.values()]
-        proofs = proofs_on_record(entry for record in (each.record, *others) for entry in record.evidence)
+        relied_on = {environment: each.record, **{name: found[each.database] for name, found in records.items()}}
+        proofs = proofs_on_record(entry for record in relied_on.values() for entry in record.evidence)
         proof_ids[each.database] = proofs
         source = records[before][each.database] if before else None
+        rehearsal = require_rehearsal or spec.migrations.require_rehearsal
         found = [
             *_unpromoted(each, before, source),
+            *(_unbelievable(each.database, relied_on) if spec.migrations.require_proof or rehearsal else ()),
             *(_unproven(each, proofs) if spec.migrations.require_proof else ()),
-            *(
-                _unrehearsed(environment, each, spec, now)
-                if require_rehearsal or spec.migrations.require_rehearsal
-                else ()
-            ),
+            *(_unrehearsed(environment, each, spec, now) if rehearsal else ()),
         ]
         if found:
             problems[each.database] = tuple(found)
@@ -101,8 +99,10 @@ def refuse(environment: str, passage: Passage) -> None:
         return
     raise NotPromotedError(
         "MIGRATION_NOT_PROMOTED",
-        f"{environment}: {len(lines)} of the pending migrations may not run here yet; nothing was run",
-        hint="do first what is named; in an emergency, `neonctl migrate up --break-glass REASON` goes on record",
+        f"{environment}: pending migrations may not run here yet ({len(lines)} "
+        f"{'reason' if len(lines) == 1 else 'reasons'}); nothing was run there",
+        hint="do first what is named; in an emergency, "
+        f"`neonctl migrate up --env {environment} --break-glass REASON` goes on record",
         details={"environment": environment, "problems": lines},
     )
 
@@ -139,6 +139,7 @@ def read_records(
         except ServiceError as error:
             if error.code == "AWS_NOT_FOUND":
                 return Record()
+            error.add_note(f"{environment} was asked what has run there: the gate reads it from the database itself")
             raise
 
     return by_key(one, databases)
@@ -147,6 +148,15 @@ def read_records(
 def _unpromoted(each: Waiting, before: str | None, source: Record | None) -> Iterator[str]:
     if before is not None and source is not None:
         yield from not_promoted(each.pending.versioned, each.pending.repeatable, source.history, environment=before)
+
+
+def _unbelievable(database: str, relied_on: Mapping[str, Record]) -> Iterator[str]:
+    """Proofs and rehearsals count only where nobody tampered with the evidence that holds them."""
+    for name, record in relied_on.items():
+        broken = broken_chain(record.evidence)
+        if broken:
+            command = f"neonctl migrate history --env {name} --database {database}"
+            yield f"the evidence of {name} cannot be believed, {broken}: {command}"
 
 
 def _unproven(each: Waiting, proofs: Mapping[tuple[str, str], str]) -> Iterator[str]:

@@ -9,9 +9,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from neonctl.errors import NeonctlError
 from neonctl.migrations.check import compare
 from neonctl.migrations.history import read_history
 from neonctl.pipelines.logins import logged_in
@@ -60,11 +59,33 @@ class Run:
 
 @dataclass(frozen=True)
 class Intent:
-    """What is about to run. ``overruled``: database → what the gate said and break-glass passes over."""
+    """What is about to run. ``overruled``: database → what the gate said and break-glass passes over; ``altered``:
+    database → what somebody altered by hand since the last migration. The run makes it part of the recorded
+    catalogue, so it is put on record by itself first.
+    """
 
     environment: str
     pending: Mapping[str, Pending]
     overruled: Mapping[str, tuple[str, ...]]
+    altered: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one database's part of a run ended, and which files it has got, whatever became of the run.
+
+    ``stopped``: another database failed, or somebody interrupted; what is missing is still pending.
+    """
+
+    environment: str
+    database: str
+    state: Literal["done", "failed", "stopped"]
+    scripts: tuple[str, ...]
+    verb: Literal["applied", "undone"] = "applied"
+
+    def __str__(self) -> str:
+        got = f"{', '.join(self.scripts) or 'nothing'} {self.verb}"
+        return f"{self.environment}/{self.database}: {got}" + ("" if self.state == "done" else f", then {self.state}")
 
 
 @dataclass(frozen=True)
@@ -117,12 +138,13 @@ def migrate_environment(
     provenance: Callable[[], Provenance],
     order: Order,
     before: Callable[[Intent], None],
+    after: Callable[[Outcome], None],
 ) -> Run:
     """Run what is pending in these databases, as ``{db}_migrate_user`` over the direct host.
 
     ``provenance`` is asked only when there is something to run, and ``before`` is told what: it may refuse by
-    raising. Raises what ``gate.refuse`` and ``runner.migrate`` raise; an error's ``details["databases"]`` then says
-    which files each database has got before it.
+    raising. ``after`` is told of each database once it is through, from that database's thread, whether it failed
+    or not. Raises what ``gate.refuse`` and ``runner.migrate`` raise.
     """
     spec = desired.environments[environment]
     with logged_in(databases, spec, services) as connections:
@@ -131,9 +153,11 @@ def migrate_environment(
         if not waiting:
             return Run(environment)
         passage = _gate(environment, waiting, connections, desired, services, order)
-        before(Intent(environment, {name: each.pending for name, each in waiting.items()}, passage.problems))
+        altered = _altered(waiting, connections)
+        before(Intent(environment, {name: each.pending for name, each in waiting.items()}, passage.problems, altered))
         origin = _origin(provenance(), waiting, passage)
         _record_break_glass(passage, connections, origin, order)
+        _record_drift(altered, connections, origin)
         results = _run(
             environment,
             {name: connections[name] for name in waiting},
@@ -142,6 +166,7 @@ def migrate_environment(
             provenance=origin,
             order=order,
             progress=progress,
+            after=after,
         )
     return Run(environment, results, passage.problems)
 
@@ -201,20 +226,23 @@ def _run(
     provenance: Callable[[str], Provenance],
     order: Order,
     progress: Progress,
+    after: Callable[[Outcome], None],
 ) -> Mapping[str, MigrationResult]:
     from neonctl.migrations.runner import migrate
 
     failed = threading.Event()
-    applied: dict[str, list[str]] = {name: [] for name in connections}
-
-    def tell(event: MigrationEvent) -> None:
-        if event.kind == "applied" and event.script:
-            applied[event.database].append(event.script)
-        progress(shown(environment, event))
 
     def one(database: str) -> MigrationResult:
+        applied: list[str] = []
+
+        def tell(event: MigrationEvent) -> None:
+            if event.kind == "applied" and event.script:
+                applied.append(event.script)
+            progress(shown(environment, event))
+
+        state: Literal["done", "failed", "stopped"] = "failed"
         try:
-            return migrate(
+            result = migrate(
                 connections[database],
                 database=database,
                 files=files[database],
@@ -224,16 +252,17 @@ def _run(
                 target=order.target,
                 stop=failed.is_set,
             )
-        except BaseException:
+            state = "stopped" if result.stopped else "done"
+        except BaseException as error:
             failed.set()  # the others finish the file they are at, and begin no other
+            if isinstance(error, KeyboardInterrupt):
+                state = "stopped"
             raise
+        finally:
+            after(Outcome(environment, database, state, tuple(applied)))
+        return result
 
-    try:
-        return by_key(one, connections)
-    except NeonctlError as error:
-        error.details["environment"] = environment
-        error.details["databases"] = applied
-        raise
+    return by_key(one, connections)
 
 
 def _record_break_glass(
@@ -245,6 +274,24 @@ def _record_break_glass(
     for database, problems in passage.problems.items():
         details = {"reason": order.break_glass, "passed_over": list(problems)}
         record(connections[database], NewEntry("break-glass", provenance(database), details=details))
+
+
+def _altered(waiting: Mapping[str, Look], connections: Connections) -> Mapping[str, tuple[str, ...]]:
+    """What differs from the catalogue as it was recorded last, in the databases where something does."""
+    from neonctl.migrations.drift import drifted
+
+    found = by_key(lambda name: tuple(map(str, drifted(connections[name], name))), waiting)
+    return {name: lines for name, lines in found.items() if lines}
+
+
+def _record_drift(
+    altered: Mapping[str, tuple[str, ...]], connections: Connections, provenance: Callable[[str], Provenance]
+) -> None:
+    """The listing after this run has it all: without an entry of its own nobody would see it again."""
+    from neonctl.migrations.evidence import NewEntry, record
+
+    for database, lines in altered.items():
+        record(connections[database], NewEntry("drift", provenance(database), details={"differences": list(lines)}))
 
 
 def shown(environment: str, event: MigrationEvent) -> Event:

@@ -36,6 +36,9 @@ class Finding:
     kind: Literal["history", "undo", "evidence", "catalogue"]
     message: str
 
+    def __str__(self) -> str:
+        return f"{self.environment}/{self.database}: {self.kind}: {self.message}"
+
 
 def validate(
     environments: Sequence[str],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +56,8 @@ def connect(
     ``ServiceError`` POSTGRES_UNREACHABLE, POSTGRES_AUTH_FAILED, POSTGRES_TLS_FAILED or POSTGRES_REFUSED,
     ``RetryableError`` POSTGRES_BUSY.
     """
+    # A connection that is cut on purpose is no news, and what else the driver logs becomes an error of ours.
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     deadline = time.monotonic() + budget_s
     pause_s = _FIRST_PAUSE_S
     while True:
