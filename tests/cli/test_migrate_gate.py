@@ -91,7 +91,7 @@ def test_evidence_that_was_tampered_with_counts_for_nothing(credit):
         " up_sha256, down_sha256, 'forged', git_commit, actor, trace_id, db_user, '{\"ok\": true}', NULL, recorded_at,"
         " hash, hash FROM neonctl_evidence WHERE script = 'V002__added.sql' ORDER BY entry DESC LIMIT 1"
     )
-    enable = "ALTER TABLE neonctl_evidence ENABLE TRIGGER USER"
+    enable = "ALTER TABLE neonctl_evidence ENABLE ALWAYS TRIGGER append, ENABLE ALWAYS TRIGGER refuse"
     credit.sql("dev", "bank_credit", *owner, forged, enable)
     try:
         problem, *_ = refused(credit.run(*UP, "prod"))

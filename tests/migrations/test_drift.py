@@ -70,3 +70,21 @@ def test_what_is_in_a_schema_by_hand_is_the_plans_and_nothing_else_is(conn: Conn
         "function public.g(integer, by_hand.t): was not there before",
         'table public."x by_hand.y": was not there before',
     ]
+
+
+def test_the_next_partition_is_no_drift_and_another_table_is(conn: Connection, write: Write) -> None:
+    files = write(
+        "CREATE TABLE a (n int, at timestamptz DEFAULT '2026-01-01 12:00+00', f float8 DEFAULT 0.1);",
+        "SET TimeZone = 'Pacific/Auckland'; SET DateStyle = 'SQL, DMY'; SET extra_float_digits = -15;"
+        "SET search_path = pg_catalog; CREATE TABLE public.b (n int CHECK (n > 0), at date DEFAULT '2026-03-04');",
+        "CREATE TABLE public.days (day date PRIMARY KEY) PARTITION BY RANGE (day);",
+    )
+    up = {"progress": lambda _: None, "settings": SETTINGS, "provenance": WHO}
+    migrate(conn, database="bank", files=MigrationFolder(files), **up)  # pyright: ignore[reportArgumentType]
+    january = "CREATE TABLE days_2026_01 PARTITION OF days FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')"
+    conn.execute(january.encode())
+    assert drifted(conn, "bank") == ()
+    conn.execute("CREATE TABLE by_hand (n int)")
+    assert [each.object for each in drifted(conn, "bank")] == ["table public.by_hand"]
+    conn.execute("DROP TABLE by_hand, days_2026_01")
+    assert drifted(conn, "bank") == ()

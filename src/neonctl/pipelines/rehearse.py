@@ -36,7 +36,7 @@ def rehearse_environment(
 ) -> Mapping[str, Rehearsal]:
     """Run what is pending on a throw-away copy, watched statement by statement; ``{}`` when nothing is pending.
 
-    ``max_lock_s`` None: the environment's own budget, if it has one. A file that fails or holds a lock too long is in
+    The lock budget is the stricter of ``max_lock_s`` and the environment's own, of those that are given. A file that fails or holds a lock too long is in
     the result; the record, in the target itself, says so too. Raises what files, Neon and Postgres raise.
     """
     from neonctl.migrations.evidence import NewEntry, record
@@ -45,7 +45,7 @@ def rehearse_environment(
     from neonctl.provision.throwaway import throwaway_branch
 
     spec = desired.environments[environment]
-    budget = spec.migrations.max_lock_seconds if max_lock_s is None else max_lock_s
+    budget = min((each for each in (spec.migrations.max_lock_seconds, max_lock_s) if each is not None), default=None)
     with logged_in(databases, spec, services) as connections:
         found = by_key(
             lambda name: compare(files[name], read_history(connections[name]), database=name, out_of_order=True),

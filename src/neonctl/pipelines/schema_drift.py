@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from neonctl.errors import ServiceError
 from neonctl.migrations.check import MigrationHistoryError, compare
 from neonctl.migrations.drift import drifted
 from neonctl.migrations.evidence import broken_chain, read_evidence, unguarded
@@ -33,7 +34,7 @@ class Finding:
 
     environment: str
     database: str
-    kind: Literal["history", "undo", "evidence", "catalogue"]
+    kind: Literal["history", "undo", "evidence", "catalogue", "unreachable"]
     message: str
 
     def __str__(self) -> str:
@@ -50,14 +51,17 @@ def validate(
 ) -> tuple[Finding, ...]:
     """Files, record, evidence and live catalogue of each database against each other; ``()`` when all agree.
 
-    Pending files are no finding. Raises ``ServiceError`` when a database cannot be asked.
+    Pending files are no finding; a database that cannot be asked is one, and hides nothing of the others.
     """
 
     def one(place: tuple[str, str]) -> tuple[Finding, ...]:
         environment, database = place
-        with logged_in([database], desired.environments[environment], services) as connections:
-            found = _of_database(connections[database], database, files[database])
-            return tuple(Finding(environment, database, kind, text) for kind, text in found)
+        try:
+            with logged_in([database], desired.environments[environment], services) as connections:
+                found = _of_database(connections[database], database, files[database])
+                return tuple(Finding(environment, database, kind, text) for kind, text in found)
+        except ServiceError as error:
+            return (Finding(environment, database, "unreachable", error.message),)
 
     places = [(environment, database) for environment in environments for database in databases]
     return tuple(finding for found in for_each(one, places) for finding in found)
