@@ -36,8 +36,9 @@ def rehearse_environment(
 ) -> Mapping[str, Rehearsal]:
     """Run what is pending on a throw-away copy, watched statement by statement; ``{}`` when nothing is pending.
 
-    The lock budget is the stricter of ``max_lock_s`` and the environment's own, of those that are given. A file that fails or holds a lock too long is in
-    the result; the record, in the target itself, says so too. Raises what files, Neon and Postgres raise.
+    The lock budget is the stricter of ``max_lock_s`` and the environment's own, of those that are given. A file that
+    fails or holds a lock too long is in the result; the record, in the target itself, says so too. Raises what files,
+    Neon and Postgres raise.
     """
     from neonctl.migrations.evidence import NewEntry, record
     from neonctl.migrations.rehearse import rehearse
