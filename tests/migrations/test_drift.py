@@ -70,3 +70,31 @@ def test_what_is_in_a_schema_by_hand_is_the_plans_and_nothing_else_is(conn: Conn
         "function public.g(integer, by_hand.t): was not there before",
         'table public."x by_hand.y": was not there before',
     ]
+
+
+@pytest.fixture
+def partitioned(postgres_server: PostgresServer, database: str, write: Write) -> Generator[Connection]:
+    files = write("CREATE TABLE days (day date PRIMARY KEY) PARTITION BY RANGE (day); CREATE TABLE plain (day date);")
+    with postgres_server.connect(database) as connection:
+        migrate(
+            connection,
+            database="bank",
+            files=MigrationFolder(files),
+            progress=lambda _: None,
+            settings=SETTINGS,
+            provenance=WHO,
+        )
+        yield connection
+
+
+def test_a_partition_that_time_brings_is_no_drift(partitioned: Connection) -> None:
+    partitioned.execute("CREATE TABLE days_1 PARTITION OF days FOR VALUES FROM ('2026-11-01') TO ('2026-12-01')")
+    assert found(partitioned) == []
+    partitioned.execute("CREATE TABLE more () INHERITS (plain)")
+    partitioned.execute("CREATE TABLE weeks (day date) PARTITION BY RANGE (day)")
+    partitioned.execute("CREATE TABLE weeks_1 PARTITION OF weeks FOR VALUES FROM ('2026-11-01') TO ('2026-12-01')")
+    assert found(partitioned) == [
+        "table public.more: was not there before",
+        "table public.weeks: was not there before",
+        "table public.weeks_1: was not there before",
+    ]

@@ -9,6 +9,8 @@ from neonctl.migrations.catalogue import Catalogue, Difference, differences, rea
 from neonctl.migrations.evidence import last_listing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import psycopg
 
 
@@ -20,15 +22,26 @@ def drifted(connection: psycopg.Connection[Any], database: str) -> tuple[Differe
     recorded = last_listing(connection)
     if recorded is None:
         return ()
-    found = differences(Catalogue(recorded), read_catalogue(connection))
+    live = read_catalogue(connection)
+    found = differences(Catalogue(recorded), live)
     foreign = {each.object.removeprefix("schema ") for each in found if each.before is None and _is_schema(each)}
     return tuple(
         each
         for each in found
         if not is_provisioned(each, database)
+        and not _is_new_partition(each, recorded, live.lines)
         and _schema_of(each) not in foreign
         and not (_is_schema(each) and each.object.removeprefix("schema ") in foreign)
     )
+
+
+def _is_new_partition(difference: Difference, recorded: Sequence[str], live: Sequence[str]) -> bool:
+    """A partition that the database made for itself as time went on, of a table that a migration partitioned."""
+    if difference.property or difference.before is not None:
+        return False
+    mark = f"{difference.object}: partition of = "
+    parents = [f"table {line.removeprefix(mark)}: " for line in live if line.startswith(mark)]
+    return bool(parents) and any(line.startswith(parents[0] + "partitioned by = ") for line in recorded)
 
 
 def _is_schema(difference: Difference) -> bool:
