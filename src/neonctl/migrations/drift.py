@@ -9,41 +9,39 @@ from neonctl.migrations.catalogue import Catalogue, Difference, differences, rea
 from neonctl.migrations.evidence import last_listing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import psycopg
 
 
 _IN_SCHEMA = re.compile(r'(?:[a-z-]+ )+("(?:[^"]|"")*"|[^\s".()]+)\.')  # KIND schema.name, the kind in several words
 
 
-_PARTITION = re.compile(r"(table .+): partition of = ")
-
-
 def drifted(connection: psycopg.Connection[Any], database: str) -> tuple[Difference, ...]:
-    """How the live catalogue differs from the one on record; ``()`` if none was recorded.
-
-    A new partition of a table that is on record is no drift: a database makes its next month by itself.
-    """
+    """How the live catalogue differs from the one on record; ``()`` if none was recorded."""
     recorded = last_listing(connection)
     if recorded is None:
         return ()
     live = read_catalogue(connection)
     found = differences(Catalogue(recorded), live)
-    partitions = _partitions(live) - _partitions(Catalogue(recorded))
     foreign = {each.object.removeprefix("schema ") for each in found if each.before is None and _is_schema(each)}
     return tuple(
         each
         for each in found
         if not is_provisioned(each, database)
-        and not (each.before is None and each.object in partitions)
+        and not _is_new_partition(each, recorded, live.lines)
         and _schema_of(each) not in foreign
         and not (_is_schema(each) and each.object.removeprefix("schema ") in foreign)
     )
 
 
-def _partitions(catalogue: Catalogue) -> set[str]:
-    """The objects, ``table accounts.balances_2026_01``, that are partitions."""
-    found = (_PARTITION.match(line) for line in catalogue.lines)
-    return {line[1] for line in found if line}
+def _is_new_partition(difference: Difference, recorded: Sequence[str], live: Sequence[str]) -> bool:
+    """A partition that the database made for itself as time went on, of a table that a migration partitioned."""
+    if difference.property or difference.before is not None:
+        return False
+    mark = f"{difference.object}: partition of = "
+    parents = [f"table {line.removeprefix(mark)}: " for line in live if line.startswith(mark)]
+    return bool(parents) and any(line.startswith(parents[0] + "partitioned by = ") for line in recorded)
 
 
 def _is_schema(difference: Difference) -> bool:
