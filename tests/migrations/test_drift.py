@@ -98,3 +98,12 @@ def test_a_partition_that_time_brings_is_no_drift(partitioned: Connection) -> No
         "table public.weeks: was not there before",
         "table public.weeks_1: was not there before",
     ]
+
+
+def test_what_another_tool_migrated_since_is_no_drift(conn: Connection) -> None:
+    conn.execute("CREATE TABLE by_flyway (n int)")
+    assert found(conn) == ["table public.by_flyway: was not there before"]
+    conn.execute(
+        "INSERT INTO flyway_schema_history SELECT 3, '003', 'c', 'SQL', 'V003__c.sql', 1, 'flyway', now(), 5, true"
+    )
+    assert found(conn) == []

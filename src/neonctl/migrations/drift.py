@@ -5,22 +5,33 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from psycopg.rows import tuple_row
+
 from neonctl.migrations.catalogue import Catalogue, Difference, differences, read_catalogue
 from neonctl.migrations.evidence import last_listing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import LiteralString
 
     import psycopg
 
 
+_OVERTAKEN: LiteralString = """\
+SELECT (SELECT max(h.installed_rank) FROM public.flyway_schema_history AS h) > (
+    SELECT max(coalesce(e.details ->> 'installed_rank', e.details -> 'after' ->> 'installed_rank')::integer)
+    FROM public.neonctl_evidence AS e)"""
 _IN_SCHEMA = re.compile(r'(?:[a-z-]+ )+("(?:[^"]|"")*"|[^\s".()]+)\.')  # KIND schema.name, the kind in several words
 
 
 def drifted(connection: psycopg.Connection[Any], database: str) -> tuple[Difference, ...]:
-    """How the live catalogue differs from the one on record; ``()`` if none was recorded."""
+    """How the live catalogue differs from the one on record; ``()`` if none was recorded.
+
+    ``()`` too while another tool's migrations are the newest in Flyway's record: what they made is nobody's drift, and
+    the listing that was recorded before them says nothing of it.
+    """
     recorded = last_listing(connection)
-    if recorded is None:
+    if recorded is None or _is_overtaken(connection):
         return ()
     live = read_catalogue(connection)
     found = differences(Catalogue(recorded), live)
@@ -33,6 +44,11 @@ def drifted(connection: psycopg.Connection[Any], database: str) -> tuple[Differe
         and _schema_of(each) not in foreign
         and not (_is_schema(each) and each.object.removeprefix("schema ") in foreign)
     )
+
+
+def _is_overtaken(connection: psycopg.Connection[Any]) -> bool:
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        return cursor.execute(_OVERTAKEN).fetchone() == (True,)
 
 
 def _is_new_partition(difference: Difference, recorded: Sequence[str], live: Sequence[str]) -> bool:
