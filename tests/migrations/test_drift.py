@@ -9,6 +9,8 @@ import pytest
 
 from neonctl.migrations.drift import drifted
 from neonctl.migrations.files import MigrationFile, MigrationFolder
+from neonctl.migrations.history import read_history
+from neonctl.migrations.repair import plan_repair, repair
 from neonctl.migrations.runner import migrate
 from postgres_server import PostgresServer
 
@@ -107,3 +109,11 @@ def test_what_another_tool_migrated_since_is_no_drift(conn: Connection) -> None:
         "INSERT INTO flyway_schema_history SELECT 3, '003', 'c', 'SQL', 'V003__c.sql', 1, 'flyway', now(), 5, true"
     )
     assert found(conn) == []
+
+
+def test_a_repair_hides_no_drift(conn: Connection) -> None:
+    gone = plan_repair(MigrationFolder(), read_history(conn))
+    repair(conn, gone, database="bank", progress=lambda _: None, settings=SETTINGS, provenance=WHO)
+    assert found(conn) == []
+    conn.execute("CREATE TABLE by_hand (n int)")
+    assert found(conn) == ["table public.by_hand: was not there before"]

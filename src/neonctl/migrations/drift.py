@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _OVERTAKEN: LiteralString = """\
 SELECT (SELECT max(h.installed_rank) FROM public.flyway_schema_history AS h) > (
-    SELECT max(coalesce(e.details ->> 'installed_rank', e.details -> 'after' ->> 'installed_rank')::integer)
+    SELECT max(greatest(  -- a repair's new row is in what came after
+        (e.details ->> 'installed_rank')::integer, (e.details -> 'after' ->> 'installed_rank')::integer))
     FROM public.neonctl_evidence AS e)"""
 _IN_SCHEMA = re.compile(r'(?:[a-z-]+ )+("(?:[^"]|"")*"|[^\s".()]+)\.')  # KIND schema.name, the kind in several words
 
