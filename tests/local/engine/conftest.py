@@ -135,4 +135,4 @@ def seeded(running: Running, tmp_path: Path) -> Path:
 @pytest.fixture
 def pooler(running: Running) -> None:
     if running.engine.pooler.program is None:
-        pytest.skip("PgBouncer is not installed")
+        pytest.skip("waits for PgBouncer on the PATH: `apt install pgbouncer`; .ci/run installs it and fails without")
