@@ -147,8 +147,14 @@ def _pieces(terminal: int) -> Iterator[bytes]:
         yield piece
 
 
-def interrupt_when(text: str, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Result:
-    """Start a command, send SIGINT as soon as a line of stderr holds ``text``, and wait for its end."""
+def interrupt_when(
+    text: str,
+    *arguments: str,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    number: signal.Signals = signal.SIGINT,
+) -> Result:
+    """Start a command, send it a signal as soon as a line of stderr holds ``text``, and wait for its end."""
     process = subprocess.Popen(
         command(*arguments), cwd=cwd, env=scrubbed(env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -162,7 +168,7 @@ def interrupt_when(text: str, *arguments: str, cwd: Path, env: Mapping[str, str]
         for line in process.stderr:
             lines.append(line)
             if not sent and text in line:
-                process.send_signal(signal.SIGINT)
+                process.send_signal(number)
                 sent = True
         stdout = process.stdout.read()
     code = process.wait()

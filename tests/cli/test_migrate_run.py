@@ -116,14 +116,23 @@ def test_ctrl_c_finishes_the_file_under_way_and_says_what_is_there(dev):
     assert version(dev) == "004"
 
 
-def test_ctrl_c_ends_a_proof_at_once_and_leaves_no_branch(dev):
+@pytest.mark.parametrize(
+    ("copied", "arguments", "number"),
+    [
+        ("dev", ("prove",), signal.SIGINT),
+        ("prod", ("rehearse", "--env", "prod"), signal.SIGINT),
+        ("prod", ("rehearse", "--env", "prod"), signal.SIGTERM),
+    ],
+)
+def test_a_signal_ends_a_proof_or_rehearsal_at_once_and_leaves_no_branch(dev, copied, arguments, number):
     write(dev, "bank_credit", "002", "SELECT pg_sleep(60);")
     branches = {each.branch for each in state.branches(dev.platform)}
     result = interrupt_when(
-        "a copy of dev",
-        *("migrate", "prove", "--database", "bank_credit", "-o", "json"),
+        f"a copy of {copied}",
+        *("migrate", *arguments, "--database", "bank_credit", "-o", "json"),
         cwd=dev.folder,
         env=dev.environment(LOCAL),
+        number=number,
     )
     assert (result.code, result.error["code"]) == (130, "INTERRUPTED")
     assert {each.branch for each in state.branches(dev.platform)} == branches

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from neonctl.errors import NeonctlError
-from neonctl.migrations.check import MigrationHistoryError
+from neonctl.errors import NeonctlError, RetryableError
+from neonctl.migrations.check import MigrationHistoryError, Pending, compare
 from neonctl.migrations.evidence import read_evidence
 from neonctl.migrations.files import MigrationFilesError, MigrationFolder, read_folder
 from neonctl.migrations.history import read_history
@@ -59,6 +59,7 @@ def run(
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[MigrationEvent], None] = lambda _: None,
     settings: RunSettings = SETTINGS,
+    judged: Pending | None = None,
 ) -> MigrationResult:
     return migrate(
         conn,
@@ -69,6 +70,7 @@ def run(
         provenance=WHO,
         target=target,
         stop=stop,
+        judged=judged,
     )
 
 
@@ -206,3 +208,24 @@ def test_whatever_shape_the_callers_rows_have(postgres_server: PostgresServer, d
         )
         assert undone.undone == ("002", "001")
         assert len(read_evidence(conn)) == 7
+
+
+def test_nothing_runs_that_the_caller_has_not_judged(conn: Connection, folder: Folder) -> None:
+    """Somebody undid 002 while the run, which was to apply 003 alone, waited for its turn."""
+    run(conn, folder(2))
+    files = folder(3)
+    judged = compare(files, read_history(conn), database="bank")
+    assert [file.version for file in judged.versioned] == ["003"]
+    undo(conn, database="bank", files=files, to=1, progress=lambda _: None, settings=SETTINGS, provenance=WHO)
+    with pytest.raises(RetryableError) as caught:
+        run(conn, files, judged=judged)
+    assert (caught.value.code, caught.value.details["files"]) == ("MIGRATION_RECORD_CHANGED", ["V002__step_2.sql"])
+    assert conn.execute("SELECT to_regclass('t2'), to_regclass('t3')").fetchone() == (None, None)
+
+
+def test_what_another_runner_did_meanwhile_is_left_out(conn: Connection, folder: Folder) -> None:
+    files = folder(3)
+    judged = compare(files, (), database="bank")
+    run(conn, files, target=2)
+    assert run(conn, files, judged=judged).applied == ("003",)
+    assert run(conn, files, judged=judged).applied == ()

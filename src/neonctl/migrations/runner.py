@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from neonctl.errors import RetryableError
 from neonctl.migrations.check import Pending, compare
 from neonctl.migrations.evidence import NewEntry, Provenance
 from neonctl.migrations.files import AnyFile, MigrationFile, MigrationFolder
@@ -31,13 +32,15 @@ def migrate(
     provenance: Provenance,
     target: int | None = None,
     stop: Callable[[], bool] = never,
+    judged: Pending | None = None,
 ) -> MigrationResult:
     """Bring one database up to the newest of ``files``, or to version ``target`` (``product.md`` 5).
 
     ``conn`` is a direct connection as the migrate role, in autocommit, used by nobody else meanwhile; its session
     settings are changed. ``stop`` is asked before each file: True ends the run there, without an error.
     Repeatable files wait while a target leaves versioned ones pending. After the last file the catalogue's listing is
-    recorded as evidence.
+    recorded as evidence. ``judged`` is what the caller found pending and has judged (``require_ready``, a gate):
+    nothing else runs then.
 
     Raises ``MigrationHistoryError`` or ``MigrationScriptError`` before anything ran; ``NeonctlError``
     ``MIGRATION_FAILED`` with ``file:line`` for the file that failed, which leaves nothing behind (the files before it
@@ -53,15 +56,15 @@ def migrate(
     def pending_in(history: Sequence[AppliedMigration]) -> Pending:
         return compare(files, history, database=database, out_of_order=settings.out_of_order).up_to(target)
 
-    pending = pending_in(read_history(conn))
+    pending = pending_in(read_history(conn)) if judged is None else judged
     if pending:
-        _require_runnable(pending)
+        if judged is None:
+            require_ready(pending)
         with under_lock(conn, database=database, settings=settings, progress=progress) as session:
             history = read_history(conn)
-            judged, pending = pending, pending_in(history)  # another runner may have been faster
+            before, pending = pending, pending_in(history)  # another runner may have been faster
             if pending:
-                if pending.files != judged.files:
-                    _require_runnable(pending)
+                _require_same(pending, before, database)
                 make_records(conn, database, made=bool(history))
                 run = Run(
                     conn,
@@ -87,9 +90,22 @@ def migrate(
     )
 
 
-def _require_runnable(pending: Pending) -> None:
+def require_ready(pending: Pending) -> None:
+    """Judge the files by themselves. Raises ``MigrationScriptError`` for what may not run."""
     require_runnable(pending.files)
     require_standing(pending.versioned)
+
+
+def _require_same(pending: Pending, before: Pending, database: str) -> None:
+    """Less may be left than was looked at, never more: somebody undid what no gate has seen as pending."""
+    more = [file.script for file in pending.files if file not in before.files]
+    if more:
+        raise RetryableError(
+            "MIGRATION_RECORD_CHANGED",
+            f"{database}: {', '.join(more)} became pending while this run waited for its turn; nothing was run",
+            hint="somebody undid it meanwhile; look at `neonctl migrate status`, then run again",
+            details={"database": database, "files": more},
+        )
 
 
 def _work(run: Run, files: MigrationFolder, pending: Pending) -> bool:

@@ -160,7 +160,8 @@ def migrate_environment(
         _record_drift(altered, connections, origin)
         results = _run(
             environment,
-            {name: connections[name] for name in waiting},
+            waiting,
+            connections,
             files,
             settings=run_settings(desired, spec, order),
             provenance=origin,
@@ -186,11 +187,11 @@ def _gate(
     order: Order,
 ) -> Passage:
     from neonctl.migrations.evidence import read_evidence
-    from neonctl.migrations.scripts import require_runnable
+    from neonctl.migrations.runner import require_ready
     from neonctl.pipelines.gate import Record, Waiting, look, refuse
 
     for each in waiting.values():
-        require_runnable(each.pending.files)
+        require_ready(each.pending)
     evidence = by_key(lambda name: read_evidence(connections[name]), waiting)
     passage = look(
         environment,
@@ -219,6 +220,7 @@ def _origin(provenance: Provenance, waiting: Mapping[str, Look], passage: Passag
 
 def _run(
     environment: str,
+    waiting: Mapping[str, Look],
     connections: Connections,
     files: Mapping[str, MigrationFolder],
     *,
@@ -251,6 +253,7 @@ def _run(
                 provenance=provenance(database),
                 target=order.target,
                 stop=failed.is_set,
+                judged=waiting[database].pending,
             )
             state = "stopped" if result.stopped else "done"
         except BaseException as error:
@@ -262,7 +265,7 @@ def _run(
             after(Outcome(environment, database, state, tuple(applied)))
         return result
 
-    return by_key(one, connections)
+    return by_key(one, waiting)
 
 
 def _record_break_glass(
