@@ -38,13 +38,14 @@ def lint(
 ) -> int:
     """Say what is wrong with migration files, before anything runs. Exit code 1 if there are errors."""
     from neonctl.cli import github
+    from neonctl.cli.github_log import active
     from neonctl.migrations.lint.folder import lint_folders
     from neonctl.migrations.lint.squawk import find_config
 
     folders = _folders(session, database)
     result = lint_folders(folders, squawk_config=find_config(session.db_dir)).seen_from(Path.cwd())
     _deliver(session, result, report or session.options.output, output_file, strict=strict)
-    if github.active() and report != "github":
+    if active() and report != "github":
         github.annotate_findings(result.findings)
     return 1 if result.count("error") or (strict and result.count("warning")) else 0
 
@@ -131,13 +132,15 @@ def _unknown(database: str, known: list[str]) -> Exception:
 def _deliver(session: Session, result: LintResult, report: Format, file: Path | None, *, strict: bool) -> None:
     """The findings where they were asked for: workflow commands on stderr, anything else on stdout or in ``file``."""
     from neonctl.cli.findings import findings_document, findings_text
+    from neonctl.cli.github_log import inert, inert_json
 
     if file is not None:
         _write(file, _rendered(result, report, strict=strict))
     elif report == "github":
         sys.stderr.write(_rendered(result, report, strict=strict))
     else:
-        sys.stdout.write(_rendered(result, report, strict=strict))
+        text = _rendered(result, report, strict=strict)
+        sys.stdout.write(inert(text) if report == "text" else inert_json(text))
         return
     session.emit(findings_document(result), findings_text(result))
 
