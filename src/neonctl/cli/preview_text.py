@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 from neonctl.cli.table import table
 from neonctl.desired.model import role_name, secret_name
+from neonctl.plan.preview import refreshed_at
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from neonctl.desired.model import Desired
     from neonctl.pipelines.preview import Preview
+    from neonctl.pipelines.preview_removal import Prunable, Pruned, Removal, Standing
+    from neonctl.provision.preview_traces import Traces
 
 
 def preview_document(made: Preview, desired: Desired) -> dict[str, object]:
@@ -98,4 +102,141 @@ def preview_text(made: Preview, desired: Desired, *, local: bool) -> str:
         f"  {program} preview delete{flag} {number}",
         "      branch, secrets and parameters gone",
     ]
+    return "\n".join(lines)
+
+
+def removal_document(removal: Removal) -> dict[str, object]:
+    """What was deleted, as JSON."""
+    return {
+        "environment": removal.environment,
+        "branch_id": removal.branch_id,
+        "secrets": list(removal.traces.secrets),
+        "parameters": list(removal.traces.parameters),
+        "left_alone": list(removal.traces.foreign),
+    }
+
+
+def removal_text(removal: Removal) -> str:
+    """What was deleted, for people."""
+    parts = [f"branch {removal.branch_id}"] if removal.branch_id else []
+    parts += _counted(removal.traces)
+    text = f"Preview {removal.environment} deleted: {', '.join(parts)}."
+    if not parts:
+        text = f"There is nothing of preview {removal.environment}."
+    foreign = [f"{name} is not ours: left alone" for name in removal.traces.foreign]
+    return "\n".join([text, *foreign])
+
+
+def _counted(traces: Traces) -> list[str]:
+    counts = ((len(traces.secrets), "secret"), (len(traces.parameters), "parameter"))
+    return [f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count]
+
+
+def standing_document(found: Sequence[Standing]) -> dict[str, object]:
+    """Every preview, as JSON."""
+    return {
+        "previews": [
+            {
+                "environment": each.environment,
+                "pull_request": each.pull_request.number,
+                "repository": each.pull_request.repository,
+                "commit": each.pull_request.commit,
+                "branch_id": each.branch.id if each.branch else None,
+                "created_at": rfc3339(each.branch.created_at) if each.branch else None,
+                "refreshed_at": rfc3339(refreshed_at(each.branch)) if each.branch else None,
+                "expires_at": rfc3339(each.branch.expires_at) if each.branch else None,
+                "secrets": len(each.traces.secrets),
+                "parameters": len(each.traces.parameters),
+            }
+            for each in found
+        ]
+    }
+
+
+def standing_text(found: Sequence[Standing]) -> str:
+    """Every preview, for people."""
+    if not found:
+        return "There are no previews."
+    header = ["preview", "repository", "commit", "branch", "refreshed", "expires", "secrets"]
+    return table(
+        header,
+        [
+            [
+                each.environment,
+                each.pull_request.repository or "-",
+                (each.pull_request.commit or "-")[:12],
+                each.branch.id if each.branch else "(gone)",
+                _minute(refreshed_at(each.branch)) if each.branch else "-",
+                _minute(each.branch.expires_at) if each.branch else "-",
+                str(len(each.traces.secrets)),
+            ]
+            for each in found
+        ],
+    )
+
+
+def _minute(moment: datetime | None) -> str:
+    return "-" if moment is None else f"{moment:%Y-%m-%d %H:%M}"
+
+
+_WHAT = {
+    "preview": "preview, no longer needed",
+    "expired": "its branch is gone",
+    "throw-away": "left by a proof or rehearsal",
+}
+
+
+def prunable_text(items: Sequence[Prunable]) -> str:
+    """What would be deleted, for people."""
+    if not items:
+        return "There is nothing to prune."
+    return table(
+        ["name", "what", "deleted"],
+        [
+            [
+                item.name,
+                _WHAT[item.kind],
+                f"no: {item.kept}"
+                if item.kept
+                else ", ".join([*(["branch"] if item.branch else []), *_counted(item.traces)]),
+            ]
+            for item in items
+        ],
+    )
+
+
+def pruned_document(items: Sequence[Prunable], pruned: Sequence[Pruned] | None) -> dict[str, object]:
+    """What was deleted, or would be (``pruned`` None), as JSON."""
+    errors = {each.item.name: each.error for each in pruned or ()}
+
+    def outcome(item: Prunable) -> str:
+        if item.kept is not None:
+            return "kept"
+        if pruned is None:
+            return "would be deleted"
+        return "failed" if errors[item.name] else "deleted"
+
+    return {
+        "dry_run": pruned is None,
+        "items": [
+            {
+                "name": item.name,
+                "kind": item.kind,
+                "branch_id": item.branch.id if item.branch else None,
+                "secrets": len(item.traces.secrets),
+                "parameters": len(item.traces.parameters),
+                "outcome": outcome(item),
+                "reason": item.kept or (error.message if (error := errors.get(item.name)) else None),
+            }
+            for item in items
+        ],
+    }
+
+
+def pruned_text(pruned: Sequence[Pruned]) -> str:
+    """What was deleted, for people."""
+    failed = [each for each in pruned if each.error]
+    done = [each.item.name for each in pruned if not each.error]
+    lines = [f"Deleted: {', '.join(done) or 'nothing'}."]
+    lines += [f"FAILED  {each.item.name}: {each.error.message}" for each in failed if each.error]
     return "\n".join(lines)

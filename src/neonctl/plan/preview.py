@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from neonctl.desired.model import Desired, EnvironmentSpec
-from neonctl.errors import NeonctlError, UnsafePlanError
+from neonctl.errors import NeonctlError, UnsafePlanError, UsageError
 from neonctl.plan.changes import ReplaceInheritedPasswords
 from neonctl.plan.diff_database import managed_roles
 from neonctl.plan.grants import RESERVED_ROLES
@@ -69,10 +69,11 @@ def require_ours(branch: BranchSnapshot, pull_request: PullRequest) -> None:
     made_for = previewed(branch)
     if made_for is None:
         raise _foreign(branch, "neonctl did not make it for a pull request", "rename it or delete it yourself")
-    asked, theirs = pull_request.repository, made_for.repository
-    if asked and theirs and asked.casefold() != theirs.casefold():
+    if not same_repository(made_for.repository, pull_request.repository):
         raise _foreign(
-            branch, f"it belongs to pull request {made_for.number} of {theirs}", "give each repository its own project"
+            branch,
+            f"it belongs to pull request {made_for.number} of {made_for.repository}",
+            "give each repository its own project",
         )
     if branch.default or branch.protected:
         raise _foreign(branch, f"somebody made it {'default' if branch.default else 'protected'}", "look at it first")
@@ -136,20 +137,38 @@ def inherited_password_changes(
 def prunable(
     branches: Sequence[BranchSnapshot],
     *,
+    repository: str | None,
     still_open: frozenset[int] | None,
     older_than: timedelta | None,
     now: datetime,
 ) -> tuple[BranchSnapshot, ...]:
-    """Previews whose pull request is not in ``still_open``, or that no run has refreshed for ``older_than``."""
+    """Previews whose pull request is not in ``still_open``, or that no run has refreshed for ``older_than``.
+
+    Those of other repositories are left out. Raises ``UsageError`` when several share the project and none is named:
+    whose numbers are these?
+    """
+    named = {each.repository for branch in branches if (each := previewed(branch)) and each.repository}
+    if repository is None and still_open is not None and len(named) > 1:
+        raise UsageError(
+            "USAGE",
+            f"previews of several repositories are in this project: {', '.join(sorted(named))}",
+            hint="say whose pull requests these are: --repository OWNER/NAME",
+        )
     return tuple(
         branch
         for branch in branches
         if (pull_request := previewed(branch)) is not None
+        and same_repository(pull_request.repository, repository)
         and (
             (still_open is not None and pull_request.number not in still_open)
             or (older_than is not None and (at := refreshed_at(branch)) is not None and now - at > older_than)
         )
     )
+
+
+def same_repository(first: str | None, second: str | None) -> bool:
+    """Whether two may be the same; one that is not known may be any. GitHub does not tell capitals apart."""
+    return first is None or second is None or first.casefold() == second.casefold()
 
 
 def refreshed_at(branch: BranchSnapshot) -> datetime | None:
