@@ -35,7 +35,7 @@ def secrets_list(
     from neonctl.cli.table import table
     from neonctl.provision.observe import secret_names
 
-    configuration = session.configuration()
+    configuration = session.configuration(env or ())
     desired = configuration.desired
     services = session.services(desired, "secrets list", only_describes=True)
     found: list[dict[str, object]] = []
@@ -143,7 +143,7 @@ def _which(session: Session, env: str, database: str, role: str) -> tuple[Desire
     from neonctl.desired.model import secret_name
     from neonctl.errors import UsageError
 
-    configuration = session.configuration()
+    configuration = session.configuration([env])
     selection(configuration, [env])
     desired = configuration.desired
     spec = desired.platform.databases.get(database)

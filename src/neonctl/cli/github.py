@@ -5,6 +5,7 @@ Workflow commands go to stderr, which the runner reads as well, so that stdout s
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -17,6 +18,7 @@ from neonctl.cli.github_log import active, data, parameter
 if TYPE_CHECKING:
     from neonctl.errors import NeonctlError
     from neonctl.migrations.lint.finding import Finding
+    from neonctl.plan.ownership import PullRequest
     from neonctl.plan.plan import Plan
 
 _SHOWN_ANNOTATIONS = 10  # GitHub shows no more of one step
@@ -62,6 +64,31 @@ def summarize(markdown: str) -> None:
         text = text.rpartition("\n")[0] + _CUT
     if len(text.encode()) <= room:
         _append("GITHUB_STEP_SUMMARY", text)
+
+
+def pull_request_of(number: int, *, repository: str | None, commit: str | None) -> PullRequest:
+    """The pull request as the options name it; what they leave out, the workflow's event says."""
+    from neonctl.plan.ownership import PullRequest
+
+    if active():
+        repository = repository or os.environ.get("GITHUB_REPOSITORY")
+        commit = commit or _head() or os.environ.get("GITHUB_SHA")
+    return PullRequest(number, repository or None, commit or None)
+
+
+def _head() -> str | None:
+    """The newest commit of the event's pull request: ``GITHUB_SHA`` is that of a merge nobody pushed."""
+    try:
+        event = json.loads(Path(os.environ.get("GITHUB_EVENT_PATH", "")).read_text(encoding="utf-8"))
+        return str(event["pull_request"]["head"]["sha"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def report_preview(document: Mapping[str, object]) -> None:
+    """What the steps that follow need to find a preview: names, never values."""
+    names = ("environment", "state", "branch", "branch_id", "expires_at", "direct_host", "pooled_host")
+    _append("GITHUB_OUTPUT", "".join(f"{name}={document[name]}\n" for name in names))
 
 
 def _append(variable: str, text: str) -> None:

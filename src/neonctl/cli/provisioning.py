@@ -161,6 +161,7 @@ def drift(session: Session, env: Environments = None) -> int:
 
 def selection(configuration: Configuration, env: Sequence[str] | None) -> tuple[str, ...] | None:
     """The environments that were asked for. Raises ``UsageError`` for one that is not declared."""
+    from neonctl.desired.preview import preview_number
     from neonctl.errors import UsageError
 
     if not env:
@@ -168,10 +169,13 @@ def selection(configuration: Configuration, env: Sequence[str] | None) -> tuple[
     known = configuration.desired.environments
     unknown = [name for name in env if name not in known]
     if unknown:
+        number = preview_number(unknown[0])
         raise UsageError(
             "UNKNOWN_ENVIRONMENT",
             f"no environment {', '.join(unknown)} in the configuration",
-            hint=f"declared are: {', '.join(known)}",
+            hint=f"declared are: {', '.join(known)}"
+            if number is None
+            else f"previews have commands of their own: neonctl preview create {number}",
         )
     return tuple(dict.fromkeys(env))
 

@@ -18,7 +18,7 @@ from neonctl.secret import unannounced
 from neonctl.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from rich.console import Console
@@ -156,11 +156,12 @@ class Session:
             self._attached = True
         return self._settings
 
-    def configuration(self) -> Configuration:
-        """The YAML, the migrations and the committed privileges."""
-        from neonctl.pipelines.configuration import read_configuration
+    def configuration(self, environments: Iterable[str] = ()) -> Configuration:
+        """The YAML, the migrations and the committed privileges; with the previews among ``environments``."""
+        from neonctl.pipelines.configuration import read_configuration, with_previews
 
-        return read_configuration(self._settings.config_dir, self._settings.db_dir)
+        whole = read_configuration(self._settings.config_dir, self._settings.db_dir)
+        return with_previews(whole, environments)
 
     def services(
         self, desired: Desired, purpose: str, *, only_describes: bool = False, masked: bool = False
