@@ -279,7 +279,7 @@ def test_outputs_and_summary_for_the_steps_that_follow(project, tmp_path):
     told = dict(line.split("=") for line in outputs.read_text().splitlines())
     assert told == {"changes": "1", "has_deletes": "false", "plan_sha": result.json["fingerprint"]}
     assert stable(summary.read_text()) == snapshot("""\
-### Plan of bank
+### Plan of `bank`
 
 **1 to update.**
 

@@ -18,6 +18,7 @@ from neonctl.cli.github_log import active, data, parameter
 if TYPE_CHECKING:
     from neonctl.errors import NeonctlError
     from neonctl.migrations.lint.finding import Finding
+    from neonctl.pipelines.schema_diff import DatabaseDiff
     from neonctl.plan.ownership import PullRequest
     from neonctl.plan.plan import Plan
 
@@ -88,7 +89,13 @@ def _head() -> str | None:
 def report_preview(document: Mapping[str, object]) -> None:
     """What the steps that follow need to find a preview: names, never values."""
     names = ("environment", "state", "branch", "branch_id", "expires_at", "direct_host", "pooled_host")
-    _append("GITHUB_OUTPUT", "".join(f"{name}={document[name]}\n" for name in names))
+    set_outputs({name: str(document[name]) for name in names})
+
+
+def report_diff(found: Sequence[DatabaseDiff], markdown: str) -> None:
+    """How many databases differ (``databases_differ``), and how, for the steps that follow and the job's summary."""
+    set_outputs({"databases_differ": str(sum(not each.equal for each in found))})
+    summarize(markdown)
 
 
 def _append(variable: str, text: str) -> None:

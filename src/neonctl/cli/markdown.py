@@ -1,17 +1,13 @@
-"""Markdown that says what it was told to say, whatever the names and definitions in it hold."""
+"""Markdown that says what it was told to say, whatever the names and definitions in it hold.
+
+Other people's text stands in code only: nothing in it is markup, makes a link or notifies anybody there.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Iterable
-
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&@:])")
-
-
-def escaped(text: str) -> str:
-    """Text for a running line: no markup, no link, nobody notified, one line."""
-    return _SPECIAL.sub(r"\\\1", " ".join(visible(text).split()))
 
 
 def code(text: str) -> str:

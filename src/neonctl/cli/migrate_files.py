@@ -131,11 +131,12 @@ def _unknown(database: str, known: list[str]) -> Exception:
 
 def _deliver(session: Session, result: LintResult, report: Format, file: Path | None, *, strict: bool) -> None:
     """The findings where they were asked for: workflow commands on stderr, anything else on stdout or in ``file``."""
+    from neonctl.cli.files import write_file
     from neonctl.cli.findings import findings_document, findings_text
     from neonctl.cli.github_log import inert, inert_json
 
     if file is not None:
-        _write(file, _rendered(result, report, strict=strict))
+        write_file(file, _rendered(result, report, strict=strict))
     elif report == "github":
         sys.stderr.write(_rendered(result, report, strict=strict))
     else:
@@ -162,14 +163,3 @@ def _rendered(result: LintResult, report: Format, *, strict: bool) -> str:
     from neonctl.cli.findings import findings_json, findings_text
 
     return (findings_json(result) if report == "json" else findings_text(result)) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    from neonctl.errors import UsageError
-
-    try:
-        path.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise UsageError(
-            "OUTPUT_UNWRITABLE", f"{path} cannot be written: {error.strerror}", hint="Give --output-file another place."
-        ) from None

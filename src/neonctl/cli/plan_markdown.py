@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from neonctl.cli.markdown import block, code, escaped
+from neonctl.cli.markdown import block, code
 from neonctl.cli.plan_text import change_lines, summary_line
 from neonctl.plan.changes import AnyChange
 from neonctl.plan.plan import Plan
@@ -17,14 +17,14 @@ _DIFF_SIGN = {"~": "!", "!": "#"}  # as the language "diff" colours them
 def plan_markdown(plan: Plan, project: str) -> str:
     """The plan for reviewers. Its fingerprint stands in full: ``apply --expect`` takes it."""
     if not plan.changes:
-        return f"### Plan of {escaped(project)}\n\nNothing to do: everything is as the configuration says.\n"
-    parts = [f"### Plan of {escaped(project)}", f"**{summary_line(plan)}**"]
+        return f"### Plan of {code(project)}\n\nNothing to do: everything is as the configuration says.\n"
+    parts = [f"### Plan of {code(project)}", f"**{summary_line(plan)}**"]
     gone = [change.address for change in plan.work if change.action == "delete"]
     if gone:
         parts.append("**Deletes** " + ", ".join(code(each) for each in gone[:_SHOWN]))
     for environment, group in groupby(_ordered(plan), key=lambda change: change.environment):
         changes = list(group)
-        title = f"Environment {escaped(environment)}" if environment else "Project"
+        title = f"Environment {environment}" if environment else "Project"
         lines = [line for change in changes for line in map(_coloured, change_lines(change, verbose=False))]
         left_out = len(lines) - _SHOWN
         if left_out > 0:
