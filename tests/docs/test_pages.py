@@ -25,7 +25,8 @@ def test_there_are_commands_to_look_at():
         "quickstart.md",
         "local-platform.md",
         "apply.yml",
-        "drift.yml",
+        "nightly.yml",
+        "preview.yml",
     }
 
 
