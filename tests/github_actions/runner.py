@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 
 from .expressions import Status, Strict, filled, holds
+from .github_api import TOKEN
 from .log import Log, outputs
 
 ROOT = Path(__file__).parents[2]
@@ -153,7 +154,7 @@ class _Run:
             "steps": self.steps,
             "runner": Strict(temp=str(work / "temp"), os="Linux"),
         }
-        self.job.log.masks += [value for value in secrets.values() if value]
+        self.job.log.masks += [TOKEN, *(value for value in secrets.values() if value)]
 
     def _from_a_fork(self) -> bool:
         request = self.event.payload.get("pull_request")
@@ -163,6 +164,7 @@ class _Run:
         return Strict(
             event=dict(self.event.payload),
             event_name=self.event.name,
+            token=TOKEN,
             repository="bank/platform",
             base_ref=self.event.base_ref,
             ref="refs/heads/main",
@@ -287,12 +289,14 @@ class _Run:
     def _surroundings(self, step: Mapping[str, Any], files: Mapping[str, Path]) -> dict[str, str]:
         """The platform's address, what the workflow, the job and the step say, and GitHub's own."""
         kept = {name: os.environ[name] for name in CLEAN if name in os.environ}
-        addresses = {"NEON_API_HOST", "NEONCTL_CA_FILE"}
+        addresses = {"NEON_API_HOST", "NEONCTL_CA_FILE", "GITHUB_API_URL"}
         kept |= {name: value for name, value in self.settings.surroundings.items() if name in addresses}
         kept |= self.environment
         for level in (self.flow, self.spec, step):
             said = {name: filled(str(value), self.contexts) for name, value in level.get("env", {}).items()}
             kept |= said
+        if "GITHUB_TOKEN" in kept:
+            assert self.spec["permissions"]["pull-requests"] == "write"
         event = self.work / "temp" / "event.json"
         event.write_text(json.dumps(self.event.payload), encoding="utf-8")
         return kept | {

@@ -99,13 +99,20 @@ def test_a_pull_request_is_planned_with_its_own_files(run_flow, pull_request, pr
     assert not (project.folder / "db/bank_aml/migrations/V002__watchlists.sql").exists()
 
 
-def test_the_life_of_a_preview(run_flow, pull_request, project):
+def test_the_life_of_a_preview(run_flow, pull_request, project, comments):
     try:
         opened = run_flow("preview.yml", pull_request("opened", add_table))
         assert results(opened) == {"open": "success", "close": "skipped"}
         assert opened["open"].outputs["environment"] == "pr-42"
         assert "+ column source: text, not null" in opened["open"].summary
-        assert len(opened["open"].log.masks) > 19  # the passwords that it made
+        assert len(opened["open"].log.of("add-mask")) > 19  # the passwords that it made
+
+        document = project.run("preview", "diff", "42", "--database", "bank_aml", "-o", "json").json
+        assert [(each["object"], each["state"]) for each in document["databases"][0]["changes"]] == [
+            ("table aml.watchlists", "added")
+        ]
+        equal = project.run("preview", "diff", "42", "--database", "bank_core")
+        assert (equal.code, equal.stdout) == (0, "pr-42 has the schema of dev.\n")
 
         def more(folder: Path) -> None:
             file = folder / "db/bank_aml/migrations/V003__more.sql"
@@ -115,6 +122,8 @@ def test_the_life_of_a_preview(run_flow, pull_request, project):
         pushed = run_flow("preview.yml", pull_request("synchronize", more))
         assert pushed["open"].result == "success"
         assert "+ column note: text" in pushed["open"].summary
+        assert len(comments.bodies) == 1
+        assert "+ column note: text" in comments.bodies[0]
         assert pushed["open"].outputs["branch_id"] == opened["open"].outputs["branch_id"]
 
         edited = run_flow("preview.yml", pull_request("synchronize", lambda folder: add_table(folder, V002.upper())))
@@ -147,7 +156,7 @@ def test_lint_serves_forks_too(run_flow, pull_request):
     assert job.result == "failure"
     found = [each for each in job.log.commands if each.name in {"error", "warning"}]
     assert {each.properties["file"] for each in found} == {"db/bank_aml/migrations/V002__watchlists.sql"}
-    assert job.log.masks == []
+    assert not job.log.of("add-mask")
 
 
 # --- every night ------------------------------------------------------------------------------------------
@@ -159,13 +168,17 @@ def test_a_quiet_night_is_green(run_flow, push):
 
 
 def test_what_somebody_altered_by_hand_turns_the_night_red(run_flow, push, project):
-    project.sql("dev", "bank_aml", "GRANT DELETE ON aml.screenings TO bank_aml_readonly")
+    index = "CREATE INDEX by_hand ON aml.screenings (outcome)"
+    project.sql("dev", "bank_aml", "GRANT DELETE ON aml.screenings TO bank_aml_readonly", index)
     try:
         jobs = run_flow("nightly.yml", night(push))
     finally:
+        project.sql("dev", "bank_aml", "DROP INDEX aml.by_hand")
         assert project.run("apply", "--env", "dev").code == 0
     assert results(jobs) == {"drift": "failure", "prune": "success"}, jobs["drift"].log.text
-    assert "aml.screenings" in jobs["drift"].summary
+    assert "DELETE on table aml.screenings" in jobs["drift"].log.text
+    assert "index aml.screenings.by_hand: was not there before" in jobs["drift"].summary
+    assert [each.properties["title"] for each in jobs["drift"].log.of("error")] == ["drift"]
 
 
 def night(push):

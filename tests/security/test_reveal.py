@@ -10,6 +10,7 @@ SOURCE = Path(__file__).parents[2] / "src/neonctl"
 # Each with the reason why a value must leave its Secret there.
 ALLOWED = {
     "cli/credentials.py": "secrets show and connection-string, with --reveal and on record",
+    "cli/github_comment.py": "the Authorization header to GitHub",
     "cli/github_log.py": "masks: the runner must know a value to hide it",
     "cli/platform.py": "local status: the key of this machine's own platform",
     "local/api": "the embedded platform is Neon: it hands out passwords",

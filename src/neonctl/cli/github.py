@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from neonctl.errors import NeonctlError
     from neonctl.migrations.lint.finding import Finding
     from neonctl.pipelines.schema_diff import DatabaseDiff
+    from neonctl.pipelines.schema_drift import Finding as Drift
     from neonctl.plan.ownership import PullRequest
     from neonctl.plan.plan import Plan
 
@@ -90,6 +91,18 @@ def report_preview(document: Mapping[str, object]) -> None:
     """What the steps that follow need to find a preview: names, never values."""
     names = ("environment", "state", "branch", "branch_id", "expires_at", "direct_host", "pooled_host")
     set_outputs({name: str(document[name]) for name in names})
+
+
+def report_schema_drift(found: Sequence[Drift]) -> None:
+    """What was altered by hand since the last migration: ``schema_drift`` counts it, the job's summary names it."""
+    if not active():
+        return
+    from neonctl.cli.markdown import block
+
+    set_outputs({"schema_drift": str(len(found))})
+    if found:
+        summarize(f"### Altered by hand since the last migration\n\n{block(str(each) for each in found)}")
+        annotate_problems("drift", ((None, str(each)) for each in found))
 
 
 def report_diff(found: Sequence[DatabaseDiff], markdown: str) -> None:

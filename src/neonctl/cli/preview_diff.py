@@ -34,6 +34,9 @@ def diff(
     output_file: Annotated[
         Path | None, typer.Option("--output-file", help="Write it as Markdown into this file too; empty when equal")
     ] = None,
+    comment: Annotated[
+        bool, typer.Option("--comment", help="Keep one comment on the pull request up to date (GITHUB_TOKEN)")
+    ] = False,
 ) -> int:
     """Show what a preview's schema has, or has otherwise, than the branch that it grew from. Changes nothing.
 
@@ -62,6 +65,11 @@ def diff(
     if output_file is not None:
         write_file(output_file, markdown)
     report_diff(found, markdown)
+    if comment:
+        from neonctl.cli.github_comment import keep_comment
+
+        equal = f"{name} has the schema of {source}."
+        session.say(f"comment on #{number}: {keep_comment(number, 'preview diff', markdown, otherwise=equal)}")
     return 0
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neonctl.cli.github import report_plan
+from neonctl.cli.github import report_plan, report_schema_drift
 from neonctl.cli.options import command
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def apply(
     check_deletions(made, allow_delete or ())
     check_expected(made, expect)
     if not made.work:
+        report_plan(made, project)
         session.emit(
             {**plan_document(made, project), "applied": False, **platform_document(desired, observed)},
             plan_text(made, project, verbose=False),
@@ -156,6 +157,7 @@ def drift(session: Session, env: Environments = None) -> int:
     text = "\n".join((plan_text(made, project, verbose=True), *drift_lines(altered)))
     session.emit({**plan_document(made, project), "schema_drift": [asdict(each) for each in altered]}, text)
     report_plan(made, project)
+    report_schema_drift(altered)
     return CHANGES_PENDING if made.work or altered else 0
 
 
