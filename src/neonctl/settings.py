@@ -25,7 +25,7 @@ class Settings:
     no_progress: bool = False
     actor: str | None = None
     aws_endpoint_url: str | None = None  # set by --local only; otherwise boto3 reads its own variables
-    ca_file: Path | None = None  # None: certifi's list, as for Neon's own certificates
+    ca_file: Path | None = None  # NEONCTL_CA_FILE; None: certifi's list, as for Neon's own certificates
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -41,6 +41,7 @@ class Settings:
             db_dir=Path(environ.get("NEONCTL_DB_DIR", "db")),
             no_progress=bool(environ.get("NEONCTL_NO_PROGRESS")),
             actor=environ.get("NEONCTL_ACTOR") or None,
+            ca_file=Path(environ["NEONCTL_CA_FILE"]) if environ.get("NEONCTL_CA_FILE") else None,
         )
 
     def with_local_platform(

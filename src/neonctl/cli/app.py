@@ -16,6 +16,7 @@ from neonctl.cli import (
     ledger,
     migrate,
     platform,
+    preview,
     provisioning,
     schema,
     snapshot,
@@ -50,6 +51,7 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
     app.callback(invoke_without_command=True)(root)
     provisioning.register(app)
     migrate.register(app)
+    preview.register(app)
     credentials.register(app)
     account.register(app)
     ledger.register(app)
