@@ -6,6 +6,7 @@ neonctl: canonicalise ``document`` by RFC 8785, put it between the two dots of `
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,6 +85,20 @@ def check_attested(text: str, key: PublicKey, *, name: str) -> Attested:
     if kind not in get_args(Kind):
         raise _invalid(name, "its kind is not known here")
     return Attested(cast("Kind", kind), document, key_id)
+
+
+def sha256_of(content: bytes) -> str:
+    """What a manifest says of its file."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def check_content(found: Attested, content: bytes, *, name: str) -> None:
+    """Refuse an exported file that is not the one of its manifest.
+
+    Raises ``NeonctlError`` EXPORT_ALTERED.
+    """
+    if sha256_of(content) != found.document.get("sha256"):
+        raise NeonctlError("EXPORT_ALTERED", f"{name} is not what was exported", hint="ask for both files again")
 
 
 def attested_text(attested: Mapping[str, Any]) -> str:

@@ -22,7 +22,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 _SCOPE = re.compile(r"[A-Za-z0-9._-]{1,256}/[a-z][a-z0-9-]{0,30}")
 _JTI = re.compile(r"[A-Za-z0-9._:-]{8,100}")
-_WORDS = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+#: What people read before they sign: nothing that a terminal obeys, nothing invisible, nothing that turns text round.
+_WORDS = re.compile(r"[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]{1,200}")
 _LAST = 253_402_300_799  # the end of the year 9999
 _TIMES = frozenset({"nbf", "exp", "valid_from", "valid_until"})
 

@@ -131,5 +131,5 @@ def check_asked(instruction: Instruction, action: Action, asked: Mapping[str, ob
 
 
 def _invalid(message: str, details: Mapping[str, object] | None = None) -> UsageError:
-    hint = "`neonctl obr sign` writes one; docs/concepts/resolution.md describes it"
+    hint = "`neonctl obr sign` writes one; docs/concepts/signed-documents.md describes it"
     return UsageError("INSTRUCTION_INVALID", message, hint=hint, details=details)
