@@ -28,16 +28,16 @@ ASKED = {"haircut": "0.2500", "de_minimis": "0.00", "scope": "bank/dev", "refere
 
 
 def trusted(signer, name, kind) -> TrustedKey:
-    return TrustedKey(signer.public.key_id, name, kind, signer.public, NOW - timedelta(days=1), None, None)
+    return TrustedKey(signer.public.key_id, name, kind, signer.public)
 
 
 REGISTERED = [trusted(RBNZ, "RBNZ", "regulator"), trusted(ANNA, "Anna", "officer"), trusted(BEN, "Ben", "officer")]
 KEYS = {key.key_id: key for key in REGISTERED}
 
 
-def check(*texts, kind="regulator", known=KEYS, action="activate", asked=ASKED, now=NOW):
+def check(*texts, kind="regulator", known=KEYS, action="activate", asked=ASKED):
     documents = [Document(f"{number}.jws", text) for number, text in enumerate(texts)]
-    return check_authority(documents, known, kind=kind, action=action, asked=asked, now=now)
+    return check_authority(documents, known, kind=kind, action=action, asked=asked)
 
 
 def code(*texts, **more) -> str:
@@ -55,52 +55,48 @@ def test_the_regulator_alone_or_two_officers():
     found = check(text)
     assert (found.signers, found.texts, found.instruction) == (("RBNZ",), (text,), INSTRUCTION)
     found = check(INSTRUCTION.sign(ANNA), INSTRUCTION.sign(BEN), kind="officer")
-    assert (found.signers, found.kind) == (("Anna", "Ben"), "officer")
+    assert found.signers == ("Anna", "Ben")
 
 
 def test_an_officer_is_no_regulator_and_the_regulator_no_officer():
-    assert code(INSTRUCTION.sign(ANNA)) == "INSTRUCTION_KEY_KIND"
-    assert code(INSTRUCTION.sign(ANNA), INSTRUCTION.sign(RBNZ), kind="officer") == "INSTRUCTION_KEY_KIND"
+    assert code(INSTRUCTION.sign(ANNA)) == "OBR_INSTRUCTION_KEY_WRONG_KIND"
+    assert code(INSTRUCTION.sign(ANNA), INSTRUCTION.sign(RBNZ), kind="officer") == "OBR_INSTRUCTION_KEY_WRONG_KIND"
 
 
 def test_two_officers_are_two_who_signed_the_same():
-    assert code(INSTRUCTION.sign(ANNA), INSTRUCTION.sign(ANNA), kind="officer") == "OFFICERS_NOT_TWO"
+    assert code(INSTRUCTION.sign(ANNA), INSTRUCTION.sign(ANNA), kind="officer") == "OBR_INSTRUCTION_SAME_OFFICER"
     other = replace(INSTRUCTION, jti="another-number")
-    assert code(INSTRUCTION.sign(ANNA), other.sign(BEN), kind="officer") == "PAYLOADS_DIFFER"
-    assert code(INSTRUCTION.sign(ANNA), kind="officer") == "OFFICERS_NOT_TWO"
+    assert code(INSTRUCTION.sign(ANNA), other.sign(BEN), kind="officer") == "OBR_INSTRUCTION_PAYLOADS_DIFFER"
+    assert code(INSTRUCTION.sign(ANNA), kind="officer") == "OBR_INSTRUCTION_SAME_OFFICER"
     spare = keys.signer_of(keys.generate("ed25519"))
     both = {**KEYS, spare.public.key_id: trusted(spare, "Anna", "officer")}
-    assert code(INSTRUCTION.sign(ANNA), INSTRUCTION.sign(spare), kind="officer", known=both) == "OFFICERS_NOT_TWO"
+    assert (
+        code(INSTRUCTION.sign(ANNA), INSTRUCTION.sign(spare), kind="officer", known=both)
+        == "OBR_INSTRUCTION_SAME_OFFICER"
+    )
 
 
-def test_a_key_must_be_registered_and_valid():
-    text = INSTRUCTION.sign(RBNZ)
-    assert code(INSTRUCTION.sign(STRANGER)) == "INSTRUCTION_KEY_UNKNOWN"
-    assert code(text, known=with_key(RBNZ, revoked_at=NOW)) == "INSTRUCTION_KEY_REVOKED"
-    assert code(text, known=with_key(RBNZ, valid_until=NOW)) == "INSTRUCTION_KEY_NOT_VALID"
-    assert code(text, known=with_key(RBNZ, valid_from=NOW + timedelta(seconds=1))) == "INSTRUCTION_KEY_NOT_VALID"
-    check(text, known=with_key(RBNZ, valid_until=NOW + timedelta(seconds=1)))
+def test_a_key_must_be_registered():
+    assert code(INSTRUCTION.sign(STRANGER)) == "OBR_INSTRUCTION_KEY_UNKNOWN"
 
 
 def test_a_signature_that_is_not_its_keys():
     protected, body, _ = INSTRUCTION.sign(RBNZ).split(".")
     other = replace(INSTRUCTION, terms={**INSTRUCTION.terms, "haircut": "0.1000"}).sign(RBNZ)
-    assert code(f"{protected}.{body}.{other.split('.')[2]}") == "INSTRUCTION_ALTERED"
+    assert code(f"{protected}.{body}.{other.split('.')[2]}") == "OBR_INSTRUCTION_ALTERED"
     # Somebody registered under another's id: the key that is registered decides.
-    assert code(INSTRUCTION.sign(RBNZ), known=with_key(RBNZ, public=BEN.public)) == "INSTRUCTION_ALTERED"
+    assert code(INSTRUCTION.sign(RBNZ), known=with_key(RBNZ, public=BEN.public)) == "OBR_INSTRUCTION_ALTERED"
 
 
-def test_time_action_and_terms_are_those_of_the_document():
+def test_action_and_terms_are_those_of_the_document():
     text = INSTRUCTION.sign(RBNZ)
-    assert code(text, now=NOW + timedelta(hours=1)) == "INSTRUCTION_EXPIRED"
-    assert code(text, now=NOW - timedelta(hours=2)) == "INSTRUCTION_NOT_YET_VALID"
-    assert code(text, action="unwind", asked={}) == "INSTRUCTION_WRONG_ACTION"
+    assert code(text, action="unwind", asked={}) == "OBR_INSTRUCTION_WRONG_ACTION"
     for claim, value in (("haircut", "0.3000"), ("scope", "bank/prod"), ("reference", "x"), ("de_minimis", "5.00")):
-        assert code(text, asked={**ASKED, claim: value}) == "INSTRUCTION_MISMATCH"
+        assert code(text, asked={**ASKED, claim: value}) == "OBR_INSTRUCTION_MISMATCH"
 
 
 def test_the_signature_is_looked_at_before_what_is_said():
     """An altered document is told to be altered, whatever else is wrong with it."""
     late = replace(INSTRUCTION, exp=INSTRUCTION.nbf + 1, action="rearm", terms={})
     protected, body, _ = late.sign(RBNZ).split(".")
-    assert code(f"{protected}.{body}.{INSTRUCTION.sign(RBNZ).split('.')[2]}") == "INSTRUCTION_ALTERED"
+    assert code(f"{protected}.{body}.{INSTRUCTION.sign(RBNZ).split('.')[2]}") == "OBR_INSTRUCTION_ALTERED"

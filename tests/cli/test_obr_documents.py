@@ -118,7 +118,7 @@ def test_options_belong_to_their_action(desk, tmp_path):
         (tmp_path / "lost.json").write_text(bad)
         unwind = ("--action", "unwind", "--permanent-haircut", "lost.json")
         assert refused(desk(*sign, *unwind)) == (64, "HAIRCUTS_INVALID"), bad
-    assert refused(desk(*sign, "--action", "rearm", "--valid-for", "32d")) == (64, "INSTRUCTION_INVALID")
+    assert refused(desk(*sign, "--action", "rearm", "--valid-for", "32d")) == (64, "OBR_INSTRUCTION_INVALID")
     assert not (tmp_path / "x.jws").exists()
 
 
@@ -140,10 +140,10 @@ def test_the_second_officer_signs_the_same(desk, tmp_path):
     assert one.key_id != other.key_id
     more = ("sign", "--key", "ben", "--out", "c.jws", "--same-as", "a.jws", "--yes", "-o", "json")
     assert refused(desk(*more, "--haircut", "0.3")) == (64, "USAGE")
-    assert refused(desk(*more, "--reference", "another")) == (1, "INSTRUCTION_MISMATCH")
-    assert refused(desk(*more, "--action", "rearm")) == (1, "INSTRUCTION_WRONG_ACTION")
+    assert refused(desk(*more, "--reference", "another")) == (1, "OBR_INSTRUCTION_MISMATCH")
+    assert refused(desk(*more, "--action", "rearm")) == (1, "OBR_INSTRUCTION_WRONG_ACTION")
     (tmp_path / "a.jws").write_text("no instruction")
-    assert refused(desk(*more)) == (64, "INSTRUCTION_INVALID")
+    assert refused(desk(*more)) == (64, "OBR_INSTRUCTION_INVALID")
 
 
 def test_who_signs_sees_what_he_signs_and_is_asked(desk, tmp_path):
