@@ -30,15 +30,17 @@ def manifest(
     *,
     file: str,
     form: Format,
-    project: str,
-    environment: str,
+    scope: tuple[str, str],
     at: datetime,
 ) -> dict[str, Any]:
-    """What is signed of an export: which file, how many events, from which to which."""
+    """What is signed of an export: which file, how many events, from which to which.
+
+    ``scope``: project and environment.
+    """
     return {
         "kind": "obr-export",
-        "project": project,
-        "environment": environment,
+        "project": scope[0],
+        "environment": scope[1],
         "file": file,
         "format": form,
         "sha256": sha256_of(content),

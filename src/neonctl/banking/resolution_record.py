@@ -98,6 +98,35 @@ def read_events(conn: psycopg.Connection[TupleRow]) -> list[ResolutionEvent]:
     return rows(conn, "resolution_record", "events", ResolutionEvent, doing="reading the resolution's events")
 
 
+@dataclass(frozen=True)
+class KeptDocument:
+    """A signed document as it is kept, and what it was given for: an event, a key's registration or its revocation."""
+
+    event_id: UUID | None
+    registered_key_id: str | None
+    revoked_key_id: str | None
+    document_no: int
+    action: str
+    jti: str
+    key_id: str
+    document: str
+    recorded_at: datetime
+
+
+def kept_documents(conn: psycopg.Connection[TupleRow]) -> list[KeptDocument]:
+    """Every signed document, in the order in which they were kept."""
+    return rows(conn, "resolution_record", "documents", KeptDocument, doing="reading the kept instructions")
+
+
+def read_documents(conn: psycopg.Connection[TupleRow]) -> dict[str, list[str]]:
+    """The compact JWS of each event, by event id."""
+    found: dict[str, list[str]] = {}
+    for each in kept_documents(conn):
+        if each.event_id is not None:
+            found.setdefault(str(each.event_id), []).append(each.document)
+    return found
+
+
 def status_document(status: ResolutionStatus, *, project: str, environment: str) -> dict[str, Any]:
     """The status as it is shown and signed: JSON without fractions, amounts as text."""
     facts = shown(status)

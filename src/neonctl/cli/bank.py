@@ -46,6 +46,11 @@ class Desk:
         self.services: Services = session.services(self.desired, purpose)
         self._audit: AuditLog | None = None
 
+    @property
+    def scope(self) -> str:
+        """Where signed instructions count: project and environment."""
+        return f"{self.desired.platform.project.name}/{self.environment}"
+
     def door(self, role: RoleKind) -> Door:
         """How to get in as ``role``, any number of times."""
         from neonctl.pipelines.bank import bank_door

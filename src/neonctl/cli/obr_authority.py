@@ -70,10 +70,10 @@ def documents_of(files: list[Path]) -> tuple[Document, ...]:
 
 @dataclass(frozen=True)
 class Act:
-    """What is to be done: its action, the name that confirms it, the claims that the documents must have."""
+    """What is to be done: its action, the name that must be typed (None: a yes is enough), the claims of its documents."""
 
     action: Action
-    name: str
+    name: str | None
     asked: Mapping[str, object]
     idempotency_key: str | None
 
@@ -96,7 +96,7 @@ def carry_out(
     from neonctl.banking.signing.authority import check_authority
 
     env = desk.environment
-    asked = {"scope": f"{desk.desired.platform.project.name}/{env}", "jurisdiction": "NZ", **act.asked}
+    asked = {"scope": desk.scope, "jurisdiction": "NZ", **act.asked}
     with desk.changing(f"obr.{act.action}", f"{env}/bank_core", act.details, role="resolution_officer") as (
         conn,
         noted,
@@ -107,8 +107,18 @@ def carry_out(
         instruction = authority.instruction
         noted.update(signed_by=", ".join(authority.signers), jti=instruction.jti, reference=instruction.reference)
         shown = {**shown_instruction(instruction), "signed by": " and ".join(authority.signers)}
-        desk.session.confirm_by_name(act.name, confirm, scope=env, about=f"To be done on {env}:\n\n{lines(shown)}")
+        ask(desk, act, confirm, shown)
         return work(conn, authority)
+
+
+def ask(desk: Desk, act: Act, confirm: str | None, shown: Mapping[str, object]) -> None:
+    """Show what is to be done, and have it confirmed. Raises ``UnsafePlanError``."""
+    about = f"To be done on {desk.environment}:\n\n{lines(shown)}\n"
+    if act.name is not None:
+        desk.session.confirm_by_name(act.name, confirm, scope=desk.environment, about=about)
+    else:
+        desk.session.say(about)
+        desk.session.confirm("Do this?", about=about)
 
 
 def shown_instruction(instruction: Instruction) -> dict[str, object]:

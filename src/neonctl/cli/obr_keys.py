@@ -9,14 +9,12 @@ import typer
 
 from neonctl.cli.bank import Desk, Environment, document, lines
 from neonctl.cli.given_files import PassphraseFile, passphrase
-from neonctl.cli.obr_authority import Act, Given, Officers, carry_out, documents_of, moment_of, told
+from neonctl.cli.obr_authority import Act, Given, Officers, ask, carry_out, documents_of, moment_of, told
 from neonctl.cli.options import command, command_group
 from neonctl.cli.status_key import StatusKey, signer_of
 
 if TYPE_CHECKING:
     from neonctl.cli.session import Session
-
-KeyConfirm = Annotated[str | None, typer.Option("--confirm", help="The act and the key's id, instead of typing it")]
 
 
 def register(group: typer.Typer) -> None:
@@ -69,7 +67,6 @@ def keys_add(
         str | None, typer.Option("--reference", help="As signed [default: what the documents say]")
     ] = None,
     officer: Officers = None,
-    confirm: KeyConfirm = None,
 ) -> int:
     """Register a key. The first two officers' need no signatures; every other one needs two officers' (`obr sign`)."""
     from neonctl.banking.key_files import read_public_key
@@ -79,7 +76,6 @@ def keys_add(
     key = read_public_key(public_key)
     begin, end = (None if text is None else parse_moment(text) for text in (valid_from, valid_until))
     desk = Desk(session, env, "obr keys add")
-    scope = f"{desk.desired.platform.project.name}/{env}"
     asked: dict[str, object] = {"key_id": key.key_id, "key_name": name, "key_kind": kind}
     if begin is not None:
         asked["valid_from"] = int(begin.timestamp())
@@ -87,12 +83,12 @@ def keys_add(
         asked["valid_until"] = int(end.timestamp())
     if reference is not None:
         asked["reference"] = reference
-    act = Act("add-key", f"add-{key.key_id}", asked, None)
+    act = Act("add-key", None, asked, None)
     if not officer:
-        about = {"key": key.key_id, "of": name, "kind": kind, "signed by": "nobody: for the first two officers only"}
+        about = {**asked, "signed by": "nobody, which is for the first two officers only"}
         with desk.changing("obr.add-key", f"{env}/bank_core", act.details, role="resolution_officer") as (conn, _):
-            session.confirm_by_name(act.name, confirm, scope=env, about=f"Register a key on {env}:\n\n{lines(about)}")
-            warrant = Warrant((), scope, reference)
+            ask(desk, act, None, about)
+            warrant = Warrant((), desk.scope, reference)
             done = register_key(
                 conn, key, name=name, kind=kind, valid_from=begin, valid_until=end, warrant=warrant, trace=desk.trace
             )
@@ -101,7 +97,7 @@ def keys_add(
             desk,
             act,
             Given("officer", documents_of(officer)),
-            confirm,
+            None,
             lambda conn, authority: register_key(
                 conn,
                 key,
@@ -109,7 +105,7 @@ def keys_add(
                 kind=kind,
                 valid_from=moment_of(authority.instruction.terms["valid_from"]),
                 valid_until=moment_of(authority.instruction.terms["valid_until"]),
-                warrant=Warrant(authority.texts, scope, authority.instruction.reference),
+                warrant=Warrant(authority.texts, desk.scope, authority.instruction.reference),
                 trace=desk.trace,
             ),
         )
@@ -122,7 +118,6 @@ def keys_revoke(
     key_id: Annotated[str, typer.Argument(help="The key's id")],
     reason: Annotated[str, typer.Option("--reason", help="Why, as signed")],
     officer: Officers = None,
-    confirm: KeyConfirm = None,
 ) -> int:
     """Revoke a key, by two officers' signatures. It stays on record; what it signed before stays signed."""
     from neonctl.banking.resolution_keys import Warrant, revoke_key
@@ -132,17 +127,16 @@ def keys_revoke(
         hint = "neonctl obr sign --action revoke-key"
         raise UsageError("USAGE", "two officers sign for this: --officer FILE --officer FILE", hint=hint)
     desk = Desk(session, env, "obr keys revoke")
-    scope = f"{desk.desired.platform.project.name}/{env}"
     done = carry_out(
         desk,
-        Act("revoke-key", f"revoke-{key_id}", {"key_id": key_id, "reason": reason}, None),
+        Act("revoke-key", None, {"key_id": key_id, "reason": reason}, None),
         Given("officer", documents_of(officer)),
-        confirm,
+        None,
         lambda conn, authority: revoke_key(
             conn,
             key_id,
             reason=reason,
-            warrant=Warrant(authority.texts, scope, authority.instruction.reference),
+            warrant=Warrant(authority.texts, desk.scope, authority.instruction.reference),
             trace=desk.trace,
         ),
     )

@@ -36,3 +36,16 @@ SELECT e.event_no, e.event_id, e.event_type, e.jurisdiction, e.status, e.haircut
     e.metadata
 FROM core.obr_partition_events AS e
 ORDER BY e.event_no
+
+-- documents --
+SELECT i.event_id, i.registered_key_id, i.revoked_key_id, i.document_no, i.action, i.jti, i.key_id, i.document, i.recorded_at
+FROM core.obr_instructions AS i
+ORDER BY i.recorded_at, i.instruction_id, i.document_no
+
+-- last_event_no --
+SELECT s.last_event_no FROM core.obr_resolution_state AS s WHERE s.id = 'current'
+
+-- evidence --
+SELECT p.event_id, count(*) AS accounts, sum(p.frozen_amount) AS frozen, sum(p.available_amount) AS available
+FROM core.obr_account_partitions AS p
+GROUP BY p.event_id
