@@ -1,54 +1,48 @@
-"""Keys that may order a resolution, as the database has them registered (MOD-143 11.1)."""
+"""Keys whose signatures order a resolution, and the documents that were signed with them (MOD-143, 11.1)."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Literal
+from uuid import UUID
 
 import psycopg
 from psycopg.rows import TupleRow
-from psycopg.types.json import Jsonb
 
 from neonctl.banking.accounts import NO_TRACE
-from neonctl.banking.signing.authority import KeyKind, TrustedKey
-from neonctl.banking.signing.keys import PublicKey, public_from_jwk
 from neonctl.banking.statement import Trace, row, rows
+
+KeyKind = Literal["officer", "regulator"]
+Standing = Literal["valid", "revoked", "expired", "not_yet_valid"]
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A public key to register: a JWK of Ed25519 or P-256 with its required members only."""
+
+    name: str
+    kind: KeyKind
+    public_jwk: Mapping[str, str]
+    valid_from: datetime
+    valid_until: datetime | None = None
 
 
 @dataclass(frozen=True)
 class RegisteredKey:
-    """A key on record. ``usable``: its time has come and is not over, and nobody revoked it."""
+    """A key as it was registered. ``authority``: BOOTSTRAP for the first two officers', else OFFICERS."""
 
     key_id: str
-    name: str
-    kind: KeyKind
-    algorithm: str
-    public_jwk: Mapping[str, Any]
-    valid_from: datetime
-    valid_until: datetime | None
-    authority: str
-    registered_at: datetime
-    registered_by: str
-    revoked_at: datetime | None
-    revocation_reason: str | None
-    usable: bool
-
-
-@dataclass(frozen=True)
-class KeyRegistration:
-    """``authority``: BOOTSTRAP for the first two officers, else OFFICERS. ``replayed``: it was registered before."""
-
-    key_id: str
-    authority: str
+    authority: Literal["BOOTSTRAP", "OFFICERS"]
     registered_at: datetime
     replayed: bool
 
 
 @dataclass(frozen=True)
-class KeyRevocation:
-    """``replayed``: it was revoked before."""
+class RevokedKey:
+    """A key that is trusted no more; ``replayed``: it was revoked before."""
 
     key_id: str
     revoked_at: datetime
@@ -56,63 +50,98 @@ class KeyRevocation:
 
 
 @dataclass(frozen=True)
-class Warrant:
-    """What a change of keys is done by: documents (none for the first two officers), their scope and reference."""
+class TrustedKey:
+    """A key on record, and how it stands now by the database's clock."""
 
-    documents: Sequence[str]
-    scope: str
-    reference: str | None
+    key_id: str
+    name: str
+    kind: KeyKind
+    algorithm: Literal["EdDSA", "ES256"]
+    public_jwk: Mapping[str, str]
+    valid_from: datetime
+    valid_until: datetime | None
+    authority: Literal["BOOTSTRAP", "OFFICERS"]
+    registered_at: datetime
+    registered_by: str
+    revoked_at: datetime | None
+    revoked_reason: str | None
+    revoked_by: str | None
+    standing: Standing
 
-    def values(self) -> dict[str, object]:
-        """As parameters of a statement."""
-        return {"documents": list(self.documents), "scope": self.scope, "reference": self.reference}
 
+@dataclass(frozen=True)
+class KeptInstruction:
+    """A signed document to the byte, and what it stands behind: an event, a key's registration or its revocation."""
 
-def list_keys(conn: psycopg.Connection[TupleRow]) -> list[RegisteredKey]:
-    """Every key, in the order of registration, revoked ones too."""
-    return rows(conn, "resolution_keys", "list", RegisteredKey, doing="reading the registered keys")
-
-
-def trusted_keys(conn: psycopg.Connection[TupleRow]) -> dict[str, TrustedKey]:
-    """Every key by its id, ready to verify with.
-
-    A row whose id is not its key's thumbprint is left out: nothing it "signed" is believed.
-    """
-    found: dict[str, TrustedKey] = {}
-    for key in list_keys(conn):
-        public = public_from_jwk(key.public_jwk, name=f"the key {key.key_id} of {key.name}")
-        if public.key_id == key.key_id:
-            found[key.key_id] = TrustedKey(key.key_id, key.name, key.kind, public)
-    return found
+    instruction_id: UUID
+    event_id: UUID | None
+    registered_key_id: str | None
+    revoked_key_id: str | None
+    document_no: int
+    action: str
+    jti: str
+    key_id: str
+    document: str
+    recorded_at: datetime
 
 
 def register_key(
     conn: psycopg.Connection[TupleRow],
-    key: PublicKey,
+    key: NewKey,
     *,
-    name: str,
-    kind: KeyKind,
-    valid_from: datetime | None,
-    valid_until: datetime | None,
-    warrant: Warrant,
+    scope: str,
+    reference: str,
+    documents: Sequence[str] = (),
     trace: Trace = NO_TRACE,
-) -> KeyRegistration:
-    """Register a key. Raises what ``failures.translate`` gives: OBR_KEY_EXISTS, OBR_INSTRUCTION_…"""
-    parameters = {
-        "name": name,
-        "kind": kind,
-        "public_jwk": Jsonb(key.jwk),
-        "valid_from": valid_from,
-        "valid_until": valid_until,
-        **warrant.values(),
+) -> RegisteredKey:
+    """Register a key: the first two officers' without documents, every other with two officers'.
+
+    Raises ``NeonctlError`` OBR_OFFICER_ONLY, OBR_KEY_EXISTS, OBR_INSTRUCTION_*; ``UsageError`` OBR_KEY_INVALID.
+    """
+    parameters: dict[str, object] = {
+        "name": key.name,
+        "kind": key.kind,
+        "public_jwk": json.dumps(dict(key.public_jwk)),
+        "valid_from": key.valid_from,
+        "valid_until": key.valid_until,
+        "documents": list(documents),
+        "scope": scope,
+        "reference": reference,
         **trace.values(),
     }
-    return row(conn, "resolution_keys", "register", KeyRegistration, parameters, doing="registering a key")
+    return row(conn, "resolution_keys", "register", RegisteredKey, parameters, doing="registering a key")
 
 
 def revoke_key(
-    conn: psycopg.Connection[TupleRow], key_id: str, *, reason: str, warrant: Warrant, trace: Trace = NO_TRACE
-) -> KeyRevocation:
-    """Revoke a key. Raises what ``failures.translate`` gives: OBR_KEY_UNKNOWN, OBR_LAST_OFFICERS, OBR_INSTRUCTION_…"""
-    parameters = {"key_id": key_id, "reason": reason, **warrant.values(), **trace.values()}
-    return row(conn, "resolution_keys", "revoke", KeyRevocation, parameters, doing="revoking a key")
+    conn: psycopg.Connection[TupleRow],
+    key_id: str,
+    *,
+    reason: str,
+    scope: str,
+    reference: str,
+    documents: Sequence[str],
+    trace: Trace = NO_TRACE,
+) -> RevokedKey:
+    """Trust a key no more, by two officers' documents.
+
+    Raises ``NeonctlError`` OBR_OFFICER_ONLY, OBR_KEY_UNKNOWN, OBR_LAST_OFFICERS, OBR_INSTRUCTION_*.
+    """
+    parameters: dict[str, object] = {
+        "key_id": key_id,
+        "reason": reason,
+        "documents": list(documents),
+        "scope": scope,
+        "reference": reference,
+        **trace.values(),
+    }
+    return row(conn, "resolution_keys", "revoke", RevokedKey, parameters, doing="revoking a key")
+
+
+def list_keys(conn: psycopg.Connection[TupleRow]) -> list[TrustedKey]:
+    """Every key that was ever registered, the oldest first."""
+    return rows(conn, "resolution_keys", "list", TrustedKey, doing="reading the keys")
+
+
+def read_instructions(conn: psycopg.Connection[TupleRow]) -> list[KeptInstruction]:
+    """Every signed document that was acted upon, in the order in which it was kept."""
+    return rows(conn, "resolution_keys", "instructions", KeptInstruction, doing="reading the kept instructions")

@@ -1,55 +1,63 @@
--- done --
-SELECT (x.event).event_no, (x.event).event_id, (x.event).event_type, (x.event).jurisdiction, (x.event).status,
-    (x.event).haircut_pct, (x.event).de_minimis_amount, (x.event).equal_shares, (x.event).released_pct,
-    (x.event).rbnz_instruction_ref, (x.event).authority, (x.event).quantified_at, (x.event).accounts_partitioned,
-    (x.event).total_frozen_amount, (x.event).total_available_amount, (x.event).activated_by, (x.event).db_user,
-    (x.event).idempotency_key, (x.event).trace_id, (x.event).correlation_id, (x.event).occurred_at, (x.event).metadata,
-
 -- activate --
-    x.replayed
+SELECT (r.event).*, r.replayed
 FROM core.obr_activate(
-    p_haircut => %(haircut)s::numeric, p_de_minimis => %(de_minimis)s::numeric, p_reference => %(reference)s::text,
-    p_idempotency_key => %(idempotency_key)s::text, p_documents => %(documents)s::text[],
-    p_equal_shares => %(equal_shares)s::boolean, p_scope => %(scope)s::text, p_actor => %(actor)s::text,
-    p_trace_id => %(trace_id)s::text, p_correlation_id => %(correlation_id)s::text
-) AS x
+    %(haircut)s, %(de_minimis)s, %(reference)s, %(idempotency_key)s, %(documents)s::text[], %(equal_shares)s, %(scope)s,
+    %(actor)s, %(trace_id)s, %(correlation_id)s
+) AS r
 
 -- release --
-    x.replayed
+SELECT (r.event).*, r.replayed
 FROM core.obr_release(
-    p_percent => %(percent)s::numeric, p_reference => %(reference)s::text, p_idempotency_key => %(idempotency_key)s::text,
-    p_documents => %(documents)s::text[], p_scope => %(scope)s::text, p_actor => %(actor)s::text,
-    p_trace_id => %(trace_id)s::text, p_correlation_id => %(correlation_id)s::text
-) AS x
+    %(percent)s, %(reference)s, %(idempotency_key)s, %(documents)s::text[], %(scope)s, %(actor)s, %(trace_id)s,
+    %(correlation_id)s
+) AS r
 
 -- unwind --
-    x.replayed
+SELECT (r.event).*, r.replayed
 FROM core.obr_unwind(
-    p_reference => %(reference)s::text, p_idempotency_key => %(idempotency_key)s::text,
-    p_documents => %(documents)s::text[], p_permanent_haircut => %(permanent_haircut)s::text, p_scope => %(scope)s::text,
-    p_actor => %(actor)s::text, p_trace_id => %(trace_id)s::text, p_correlation_id => %(correlation_id)s::text
-) AS x
+    %(reference)s, %(idempotency_key)s, %(documents)s::text[], %(permanent_haircut)s, %(scope)s, %(actor)s, %(trace_id)s,
+    %(correlation_id)s
+) AS r
 
 -- rearm --
-    x.replayed
+SELECT (r.event).*, r.replayed
 FROM core.obr_rearm(
-    p_reference => %(reference)s::text, p_idempotency_key => %(idempotency_key)s::text,
-    p_documents => %(documents)s::text[], p_scope => %(scope)s::text, p_actor => %(actor)s::text,
-    p_trace_id => %(trace_id)s::text, p_correlation_id => %(correlation_id)s::text
-) AS x
+    %(reference)s, %(idempotency_key)s, %(documents)s::text[], %(scope)s, %(actor)s, %(trace_id)s, %(correlation_id)s
+) AS r
 
 -- reconcile --
-    x.differences
-FROM core.obr_reconcile(
-    p_actor => %(actor)s::text, p_trace_id => %(trace_id)s::text, p_correlation_id => %(correlation_id)s::text
-) AS x
+SELECT (r.event).*, false AS replayed FROM core.obr_reconcile(%(actor)s, %(trace_id)s, %(correlation_id)s) AS r
 
--- reconcile_due --
-SELECT s.resolution_state <> 'normal' AND NOT EXISTS (
-    SELECT FROM core.obr_partition_events AS e
-    WHERE e.event_type = 'OBR_PARTITION_RECONCILED'
-        AND e.occurred_at >= date_trunc('day', statement_timestamp() AT TIME ZONE j.time_zone) AT TIME ZONE j.time_zone
-) AS due
+-- state --
+SELECT
+    s.jurisdiction, s.resolution_state, s.haircut_pct, s.de_minimis_amount, s.equal_shares, s.rbnz_instruction_ref,
+    s.activation_event_id, s.quantified_at, s.released_pct, s.activated_at, s.activated_by, s.resolved_at, s.resolved_by,
+    s.last_event_no, s.last_trace_id, s.last_correlation_id, s.updated_at, statement_timestamp() AS as_of, (
+        SELECT max(e.occurred_at) FROM core.obr_partition_events AS e WHERE e.event_type = 'OBR_PARTITION_RECONCILED'
+    ) AS reconciled_at
 FROM core.obr_resolution_state AS s
-JOIN core.jurisdictions AS j ON j.jurisdiction = s.jurisdiction
 WHERE s.id = 'current'
+
+-- events --
+SELECT e.*, false AS replayed
+FROM core.obr_partition_events AS e
+WHERE e.event_no > %(after)s
+ORDER BY e.event_no
+LIMIT %(limit)s
+
+-- split --
+-- How an account stands in the partition, and how it was split at the activation at hand.
+SELECT
+    a.account_id, a.currency, a.balance, a.obr_partitioned AS partitioned, a.obr_frozen_amount::numeric AS frozen_amount,
+    a.obr_available_amount::numeric AS available_amount, p.balance_at, p.frozen_amount AS frozen_at,
+    p.available_amount AS available_at
+FROM accounts.accounts AS a
+CROSS JOIN core.obr_resolution_state AS s
+LEFT JOIN core.obr_account_partitions AS p ON p.event_id = s.activation_event_id AND p.account_id = a.account_id
+WHERE a.account_id = %(account_id)s
+
+-- holders --
+SELECT h.holder_no, h.party_id, h.share_pct, h.balance_at, h.frozen_amount, h.available_amount
+FROM core.obr_holder_partitions AS h
+WHERE h.event_id = %(event_id)s AND h.account_id = %(account_id)s
+ORDER BY h.holder_no
