@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from neonctl.banking.signing import keys
-from neonctl.banking.signing.authority import Document, TrustedKey, check_authority
+from neonctl.banking.signing.authority import Document, VerifyingKey, check_authority
 from neonctl.banking.signing.instruction import Instruction
 from neonctl.errors import NeonctlError
 
@@ -27,8 +27,8 @@ INSTRUCTION = Instruction(
 ASKED = {"haircut": "0.2500", "de_minimis": "0.00", "scope": "bank/dev", "reference": "RBNZ 2026/17"}
 
 
-def trusted(signer, name, kind) -> TrustedKey:
-    return TrustedKey(signer.public.key_id, name, kind, signer.public)
+def trusted(signer, name, kind) -> VerifyingKey:
+    return VerifyingKey(signer.public.key_id, name, kind, signer.public)
 
 
 REGISTERED = [trusted(RBNZ, "RBNZ", "regulator"), trusted(ANNA, "Anna", "officer"), trusted(BEN, "Ben", "officer")]

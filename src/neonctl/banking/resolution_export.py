@@ -11,17 +11,28 @@ from datetime import datetime
 from typing import Any, Literal
 
 from neonctl.banking.moments import show_moment
-from neonctl.banking.resolution_record import ResolutionEvent, shown
+from neonctl.banking.resolution import ResolutionEvent
+from neonctl.banking.resolution_keys import KeptInstruction
+from neonctl.banking.resolution_record import shown
 from neonctl.banking.signing.attested import sha256_of
 
 Format = Literal["csv", "json"]
-_COLUMNS = [each.name for each in fields(ResolutionEvent)]
+_COLUMNS = [each.name for each in fields(ResolutionEvent) if each.name != "replayed"]
 
 
-def export_bytes(events: Sequence[ResolutionEvent], instructions: Mapping[str, Sequence[str]], form: Format) -> bytes:
-    """Every event with the documents that it was done by (``instructions``: compact JWS, by event id)."""
-    whole = [{**shown(each), "instructions": list(instructions.get(str(each.event_id), ()))} for each in events]
+def export_bytes(events: Sequence[ResolutionEvent], instructions: Sequence[KeptInstruction], form: Format) -> bytes:
+    """Every event with the signed documents (compact JWS) that it was done by."""
+    whole = [
+        {**listed(event), "instructions": [each.document for each in instructions if each.event_id == event.event_id]}
+        for event in events
+    ]
     return _csv(whole) if form == "csv" else _json(whole)
+
+
+def listed(event: ResolutionEvent) -> dict[str, Any]:
+    """An event as the record has it."""
+    facts = shown(event)
+    return {name: facts[name] for name in _COLUMNS}
 
 
 def manifest(

@@ -14,6 +14,7 @@ from psycopg.rows import TupleRow
 
 from neonctl.banking.moments import show_moment
 from neonctl.banking.money import show
+from neonctl.banking.resolution import ResolutionEvent
 from neonctl.banking.signing.claims import canonical_haircut
 from neonctl.banking.statement import rows
 from neonctl.errors import NeonctlError
@@ -54,31 +55,8 @@ class ResolutionStatus:
 
 
 @dataclass(frozen=True)
-class ResolutionEvent:
-    """One row of core.obr_partition_events."""
-
-    event_no: int
-    event_id: UUID
-    event_type: str
-    jurisdiction: str
-    status: str
-    haircut_pct: Decimal | None
-    de_minimis_amount: Decimal | None
-    equal_shares: bool | None
-    released_pct: Decimal | None
-    rbnz_instruction_ref: str | None
-    authority: str | None
-    quantified_at: datetime | None
-    accounts_partitioned: int
-    total_frozen_amount: Decimal
-    total_available_amount: Decimal
-    activated_by: str
-    db_user: str
-    idempotency_key: str
-    trace_id: str | None
-    correlation_id: str | None
-    occurred_at: datetime
-    metadata: Mapping[str, Any]
+class _Due:
+    due: bool
 
 
 def read_status(conn: psycopg.Connection[TupleRow]) -> ResolutionStatus:
@@ -93,38 +71,10 @@ def read_status(conn: psycopg.Connection[TupleRow]) -> ResolutionStatus:
     return found[0]
 
 
-def read_events(conn: psycopg.Connection[TupleRow]) -> list[ResolutionEvent]:
-    """Every event, oldest first."""
-    return rows(conn, "resolution_record", "events", ResolutionEvent, doing="reading the resolution's events")
-
-
-@dataclass(frozen=True)
-class KeptDocument:
-    """A signed document as it is kept, and what it was given for: an event, a key's registration or its revocation."""
-
-    event_id: UUID | None
-    registered_key_id: str | None
-    revoked_key_id: str | None
-    document_no: int
-    action: str
-    jti: str
-    key_id: str
-    document: str
-    recorded_at: datetime
-
-
-def kept_documents(conn: psycopg.Connection[TupleRow]) -> list[KeptDocument]:
-    """Every signed document, in the order in which they were kept."""
-    return rows(conn, "resolution_record", "documents", KeptDocument, doing="reading the kept instructions")
-
-
-def read_documents(conn: psycopg.Connection[TupleRow]) -> dict[str, list[str]]:
-    """The compact JWS of each event, by event id."""
-    found: dict[str, list[str]] = {}
-    for each in kept_documents(conn):
-        if each.event_id is not None:
-            found.setdefault(str(each.event_id), []).append(each.document)
-    return found
+def reconciliation_due(conn: psycopg.Connection[TupleRow]) -> bool:
+    """Whether nobody reconciled yet today, on the jurisdiction's clock."""
+    found = rows(conn, "resolution_record", "reconciliation_due", _Due, doing="asking for the last reconciliation")
+    return any(each.due for each in found)
 
 
 def status_document(status: ResolutionStatus, *, project: str, environment: str) -> dict[str, Any]:

@@ -17,13 +17,12 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from neonctl.banking.money import show
-from neonctl.banking.resolution_keys import RegisteredKey, list_keys
-from neonctl.banking.resolution_record import KeptDocument, ResolutionEvent, kept_documents, read_events
-from neonctl.banking.signing.authority import KeyKind
+from neonctl.banking.resolution import ResolutionEvent, read_events
+from neonctl.banking.resolution_keys import KeptInstruction, KeyKind, TrustedKey, list_keys, read_instructions
+from neonctl.banking.resolution_trust import public_key_of
 from neonctl.banking.signing.claims import Action, canonical_haircut, canonical_percent
 from neonctl.banking.signing.instruction import Instruction, check_asked, parse_instruction
 from neonctl.banking.signing.jws import Jws, signed_by
-from neonctl.banking.signing.keys import public_from_jwk
 from neonctl.banking.statement import rows
 from neonctl.errors import NeonctlError
 
@@ -60,8 +59,8 @@ class Record:
     """All of it, as it was at one instant."""
 
     events: Sequence[ResolutionEvent]
-    documents: Sequence[KeptDocument]
-    keys: Sequence[RegisteredKey]
+    documents: Sequence[KeptInstruction]
+    keys: Sequence[TrustedKey]
     evidence: Sequence[Evidence]
     last_event_no: int
 
@@ -85,7 +84,7 @@ def verify_record(conn: psycopg.Connection[TupleRow], *, scope: str) -> list[Rec
     file, doing = "resolution_record", "verifying the resolution's record"
     record = Record(
         events=read_events(conn),
-        documents=kept_documents(conn),
+        documents=read_instructions(conn),
         keys=list_keys(conn),
         evidence=rows(conn, file, "evidence", Evidence, doing=doing),
         last_event_no=sum(each.last_event_no for each in rows(conn, file, "last_event_no", _Last, doing=doing)),
@@ -143,7 +142,7 @@ def _events(record: Record, scope: str) -> Iterator[RecordFault]:
 
 def _terms(event: ResolutionEvent) -> dict[str, object]:
     """The claims that an event's instruction must have had."""
-    reference = {"reference": event.rbnz_instruction_ref}
+    reference: dict[str, object] = {"reference": event.rbnz_instruction_ref}
     match event.event_type:
         case "OBR_ACTIVATED":
             return {
@@ -180,7 +179,7 @@ def _keys(record: Record, scope: str) -> Iterator[RecordFault]:
     officers = [key.key_id for key in record.keys if key.kind == "officer"]
     for key in record.keys:
         subject = f"key {key.key_id} of {key.name}"
-        if not _is_itself(key):
+        if public_key_of(key) is None:
             yield RecordFault(subject, "is not the key that its id says")
         documents = [each for each in record.documents if each.registered_key_id == key.key_id]
         if key.authority == "BOOTSTRAP":
@@ -189,27 +188,24 @@ def _keys(record: Record, scope: str) -> Iterator[RecordFault]:
                     subject, "was registered without signatures, and is not one of the first two officers'"
                 )
         else:
-            asked = {"key_id": key.key_id, "key_name": key.name, "key_kind": key.kind, "scope": scope}
-            asked["valid_from"] = int(key.valid_from.timestamp())
-            asked["valid_until"] = None if key.valid_until is None else int(key.valid_until.timestamp())
+            asked: dict[str, object] = {
+                "scope": scope,
+                "key_id": key.key_id,
+                "key_name": key.name,
+                "key_kind": key.kind,
+                "valid_from": int(key.valid_from.timestamp()),
+                "valid_until": None if key.valid_until is None else int(key.valid_until.timestamp()),
+            }
             yield from _documents(subject, documents, _Need("officer", "add-key", asked), record.keys)
         if key.revoked_at is not None:
             documents = [each for each in record.documents if each.revoked_key_id == key.key_id]
-            asked = {"key_id": key.key_id, "reason": key.revocation_reason, "scope": scope}
+            asked = {"key_id": key.key_id, "reason": key.revoked_reason, "scope": scope}
             need = _Need("officer", "revoke-key", asked)
             yield from _documents(f"revocation of {subject}", documents, need, record.keys)
 
 
-def _is_itself(key: RegisteredKey) -> bool:
-    try:
-        public = public_from_jwk(key.public_jwk, name=key.key_id)
-    except NeonctlError:
-        return False
-    return (public.key_id, public.algorithm) == (key.key_id, key.algorithm)
-
-
 def _documents(
-    subject: str, documents: Sequence[KeptDocument], need: _Need, keys: Sequence[RegisteredKey]
+    subject: str, documents: Sequence[KeptInstruction], need: _Need, keys: Sequence[TrustedKey]
 ) -> Iterator[RecordFault]:
     wanted = 1 if need.kind == "regulator" else 2
     if not documents:
@@ -236,7 +232,7 @@ def _documents(
 
 
 def _signature(
-    kept: KeptDocument, jws: Jws, instruction: Instruction, key: RegisteredKey | None, kind: KeyKind
+    kept: KeptInstruction, jws: Jws, instruction: Instruction, key: TrustedKey | None, kind: KeyKind
 ) -> Iterator[str]:
     if (kept.jti, kept.key_id, kept.action) != (instruction.jti, jws.key_id, instruction.action):
         yield "its document is filed under another number, key or action"
@@ -244,7 +240,8 @@ def _signature(
         yield f"is signed by the key {jws.key_id}, which is not registered"
         return
     who = f"the key of {key.name}"
-    if not _is_itself(key) or not signed_by(jws, public_from_jwk(key.public_jwk, name=key.key_id)):
+    public = public_key_of(key)
+    if public is None or not signed_by(jws, public):
         yield f"the signature is not that of {who}"
     if key.kind != kind:
         yield f"{who} is of kind {key.kind}, it takes one of kind {kind}"

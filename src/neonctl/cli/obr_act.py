@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,7 @@ from neonctl.cli.obr_authority import (
     Officers,
     Reference,
     carry_out,
+    event_facts,
     given_documents,
     told,
 )
@@ -25,6 +26,7 @@ from neonctl.cli.options import command
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from neonctl.banking.resolution import ResolutionEvent
     from neonctl.cli.session import Session
 
 
@@ -54,7 +56,6 @@ def obr_activate(
     """Split every customer's account into frozen and available, in one transaction (FR-634). Typed: activate-0.2500."""
     from neonctl.banking.money import parse_amount, show
     from neonctl.banking.resolution import Order, activate
-    from neonctl.banking.resolution_record import shown
     from neonctl.banking.signing.claims import canonical_haircut, parse_haircut
 
     share, untouched = parse_haircut(haircut), parse_amount(de_minimis, zero=True)
@@ -73,14 +74,15 @@ def obr_activate(
         confirm,
         lambda conn, authority: activate(
             conn,
-            share,
+            Order(reference, authority.texts, desk.scope, idempotency_key),
+            haircut=share,
             de_minimis=untouched,
             equal_shares=equal_shares,
-            order=Order(reference, idempotency_key, authority.texts, desk.scope),
             trace=desk.trace,
         ),
+        event_facts,
     )
-    return told(desk, "obr_activated", shown(done))
+    return told(desk, "obr_activated", _shown(done))
 
 
 def obr_release(
@@ -96,7 +98,6 @@ def obr_release(
 ) -> int:
     """Free a tranche of what was frozen at activation; the resolution stays activated. Typed: release-10."""
     from neonctl.banking.resolution import Order, release
-    from neonctl.banking.resolution_record import shown
     from neonctl.banking.signing.claims import canonical_percent, parse_percent
 
     part = parse_percent(percent)
@@ -113,10 +114,11 @@ def obr_release(
         given,
         confirm,
         lambda conn, authority: release(
-            conn, part, order=Order(reference, idempotency_key, authority.texts, desk.scope), trace=desk.trace
+            conn, Order(reference, authority.texts, desk.scope, idempotency_key), percent=part, trace=desk.trace
         ),
+        event_facts,
     )
-    return told(desk, "obr_released", shown(done))
+    return told(desk, "obr_released", _shown(done))
 
 
 def obr_unwind(
@@ -135,7 +137,6 @@ def obr_unwind(
     """End the resolution: what is still frozen becomes available, what is lost for good is posted (FR-636)."""
     from neonctl.banking.haircuts import parse_haircuts
     from neonctl.banking.resolution import Order, unwind
-    from neonctl.banking.resolution_record import shown
 
     lost = (
         None if permanent_haircut is None else parse_haircuts(text_of(permanent_haircut), name=str(permanent_haircut))
@@ -149,10 +150,14 @@ def obr_unwind(
         given,
         confirm,
         lambda conn, authority: unwind(
-            conn, lost, order=Order(reference, idempotency_key, authority.texts, desk.scope), trace=desk.trace
+            conn,
+            Order(reference, authority.texts, desk.scope, idempotency_key),
+            permanent_haircut=None if lost is None else lost.text,
+            trace=desk.trace,
         ),
+        event_facts,
     )
-    return told(desk, "obr_unwound", shown(done))
+    return told(desk, "obr_unwound", _shown(done))
 
 
 def obr_rearm(
@@ -167,7 +172,6 @@ def obr_rearm(
 ) -> int:
     """After a resolution: back to pre-positioned, ready for the next one. Typed: rearm."""
     from neonctl.banking.resolution import Order, rearm
-    from neonctl.banking.resolution_record import shown
 
     given = given_documents(instruction, emergency, officer)
     desk = Desk(session, env, "obr rearm")
@@ -177,10 +181,17 @@ def obr_rearm(
         given,
         confirm,
         lambda conn, authority: rearm(
-            conn, order=Order(reference, idempotency_key, authority.texts, desk.scope), trace=desk.trace
+            conn, Order(reference, authority.texts, desk.scope, idempotency_key), trace=desk.trace
         ),
+        event_facts,
     )
-    return told(desk, "obr_rearmed", shown(done))
+    return told(desk, "obr_rearmed", _shown(done))
+
+
+def _shown(event: ResolutionEvent) -> dict[str, Any]:
+    from neonctl.banking.resolution_record import shown
+
+    return shown(event)
 
 
 def _short(percent: Decimal) -> str:

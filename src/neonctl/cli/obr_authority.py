@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg.rows import TupleRow
 
+    from neonctl.banking.resolution import ResolutionEvent
     from neonctl.banking.signing.authority import Authority, Document, KeyKind
     from neonctl.banking.signing.claims import Action
     from neonctl.banking.signing.instruction import Instruction
@@ -70,7 +71,7 @@ def documents_of(files: list[Path]) -> tuple[Document, ...]:
 
 @dataclass(frozen=True)
 class Act:
-    """What is to be done: its action, the name that must be typed (None: a yes is enough), the claims of its documents."""
+    """What is to be done: its action, the name to be typed (None: a yes is enough), the claims of its documents."""
 
     action: Action
     name: str | None
@@ -90,25 +91,25 @@ def carry_out(
     given: Given,
     confirm: str | None,
     work: Callable[[psycopg.Connection[TupleRow], Authority], T],
+    facts: Callable[[T], Mapping[str, object]],
 ) -> T:
     """Believe the documents, have it confirmed, do ``work`` as the resolution officer; all of it on record."""
-    from neonctl.banking.resolution_keys import trusted_keys
+    from neonctl.banking.resolution_keys import list_keys
+    from neonctl.banking.resolution_trust import verifying_keys
     from neonctl.banking.signing.authority import check_authority
 
     env = desk.environment
     asked = {"scope": desk.scope, "jurisdiction": "NZ", **act.asked}
-    with desk.changing(f"obr.{act.action}", f"{env}/bank_core", act.details, role="resolution_officer") as (
-        conn,
-        noted,
-    ):
+    with desk.changing(f"obr.{act.action}", f"{env}/bank_core", act.details, role="resolution_officer") as change:
         authority = check_authority(
-            given.documents, trusted_keys(conn), kind=given.kind, action=act.action, asked=asked
+            given.documents, verifying_keys(list_keys(change.conn)), kind=given.kind, action=act.action, asked=asked
         )
         instruction = authority.instruction
-        noted.update(signed_by=", ".join(authority.signers), jti=instruction.jti, reference=instruction.reference)
-        shown = {**shown_instruction(instruction), "signed by": " and ".join(authority.signers)}
-        ask(desk, act, confirm, shown)
-        return work(conn, authority)
+        signers = " and ".join(authority.signers)
+        change.noted.update(signed_by=signers, jti=instruction.jti, reference=instruction.reference)
+        ask(desk, act, confirm, {**shown_instruction(instruction), "signed by": signers})
+        said = {"signed_by": signers, "jti": instruction.jti, "reference": instruction.reference}
+        return change.commit(lambda: work(change.conn, authority), lambda done: {**said, **facts(done)})
 
 
 def ask(desk: Desk, act: Act, confirm: str | None, shown: Mapping[str, object]) -> None:
@@ -138,13 +139,31 @@ def shown_instruction(instruction: Instruction) -> dict[str, object]:
     }
 
 
-def moment_of(second: object) -> datetime | None:
-    """A time claim as a moment."""
-    return datetime.fromtimestamp(second, UTC) if isinstance(second, int) else None
+def validity_of(instruction: Instruction) -> tuple[datetime, datetime | None]:
+    """From when until when the key of an add-key instruction is valid."""
+    begin, end = instruction.terms["valid_from"], instruction.terms["valid_until"]
+    return datetime.fromtimestamp(int(str(begin)), UTC), None if end is None else datetime.fromtimestamp(
+        int(str(end)), UTC
+    )
+
+
+def event_facts(event: ResolutionEvent) -> dict[str, object]:
+    """What the records say of an event."""
+    names = (
+        "event_id",
+        "event_no",
+        "accounts_partitioned",
+        "total_frozen_amount",
+        "total_available_amount",
+        "replayed",
+    )
+    return {name: getattr(event, name) for name in names}
 
 
 def told(desk: Desk, event_type: str, result: Mapping[str, Any]) -> int:
     """The result to the caller, and one log line."""
+    from neonctl.cli.obr_status import flat
+
     desk.log(event_type, **result)
-    desk.session.emit(result, lines(result))
+    desk.session.emit(result, lines({name: value for name, value in flat(result).items() if value is not None}))
     return 0

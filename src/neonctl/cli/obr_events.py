@@ -15,7 +15,7 @@ from neonctl.cli.status_key import StatusKey, signer_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from neonctl.banking.resolution_record import ResolutionEvent
+    from neonctl.banking.resolution import ResolutionEvent
     from neonctl.banking.resolution_verification import RecordFault
     from neonctl.cli.session import Session
 
@@ -31,18 +31,19 @@ def obr_events(
     env: Environment,
     export: Annotated[
         Literal["csv", "json"] | None,
-        typer.Option("--export", help="Write all of it into a file, with a signed manifest"),
+        typer.Option("--export", help="Write it into a file, with a signed manifest"),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The file [default: obr-events-ENV.csv or .json]")] = None,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="Check every kept signature again; exit 1 for a row without or against them"),
+        typer.Option("--verify", help="Check every kept signature again; exit 1 where one is missing or wrong"),
     ] = False,
     key: StatusKey = None,
     passphrase_file: PassphraseFile = None,
 ) -> int:
     """List the regulatory record: who did what, when, by whose signature. Verify it, export it for the regulator."""
-    from neonctl.banking.resolution_record import read_events, shown
+    from neonctl.banking.resolution import read_events
+    from neonctl.banking.resolution_export import listed
     from neonctl.banking.resolution_verification import verify_record
     from neonctl.errors import UsageError
 
@@ -55,7 +56,7 @@ def obr_events(
         exported = None if export is None else _export(desk, conn, events, export, out, (key, passphrase_file))
     if faults is not None:
         desk.log("obr_events_verified", events=len(events), faults=len(faults))
-    result: dict[str, Any] = {"events": [shown(each) for each in events]}
+    result: dict[str, Any] = {"events": [listed(each) for each in events]}
     if faults is not None:
         result |= {"intact": not faults, "faults": [document(each) for each in faults]}
     if exported is not None:
@@ -77,13 +78,13 @@ def _export(
 
     from neonctl.banking.key_files import write_new
     from neonctl.banking.resolution_export import export_bytes, manifest
-    from neonctl.banking.resolution_record import read_documents
+    from neonctl.banking.resolution_keys import read_instructions
     from neonctl.banking.signing.attested import attest, attested_text
 
     file = out or Path(f"obr-events-{desk.environment}.{form}")
     beside = file.with_name(f"{file.name}.manifest.json")
     signer = signer_of(desk, *key)
-    content = export_bytes(events, read_documents(conn), form)
+    content = export_bytes(events, read_instructions(conn), form)
     said = manifest(
         content,
         events,
@@ -133,20 +134,16 @@ def obr_reconcile(session: Session, env: Environment) -> int:
     from neonctl.banking.resolution_record import shown
 
     desk = Desk(session, env, "obr reconcile")
-    with desk.changing("obr.reconcile", f"{env}/bank_core") as (conn, noted):
-        done = reconcile(conn, trace=desk.trace)
-        noted["differences"] = str(done.differences)
-    result = shown(done)
-    desk.log("obr_partition_reconciled", differences=done.differences, accounts=done.accounts_partitioned)
-    facts = (
-        "event_id",
-        "status",
-        "accounts_partitioned",
-        "total_frozen_amount",
-        "total_available_amount",
-        "differences",
-    )
-    text = lines({name: result[name] for name in facts})
+    with desk.changing("obr.reconcile", f"{env}/bank_core") as change:
+        done = change.commit(lambda: reconcile(change.conn, trace=desk.trace), _reconciled)
+    result = {**shown(done), "differences": done.differences}
+    desk.log("obr_partition_reconciled", **_reconciled(done))
+    facts = ("event_id", "status", "accounts_partitioned", "total_frozen_amount", "total_available_amount")
+    text = lines({name: result[name] for name in (*facts, "differences")})
     wrong = [f"{each['account_id']}: {each['problem']}" for each in result["metadata"].get("accounts", ())]
     session.emit(result, "\n".join([text, *wrong]))
     return 1 if done.differences else 0
+
+
+def _reconciled(event: ResolutionEvent) -> dict[str, object]:
+    return {"event_id": event.event_id, "accounts": event.accounts_partitioned, "differences": event.differences}

@@ -9,7 +9,7 @@ import typer
 
 from neonctl.cli.bank import Desk, Environment, document, lines
 from neonctl.cli.given_files import PassphraseFile, passphrase
-from neonctl.cli.obr_authority import Act, Given, Officers, ask, carry_out, documents_of, moment_of, told
+from neonctl.cli.obr_authority import Act, Given, Officers, ask, carry_out, documents_of, told, validity_of
 from neonctl.cli.options import command, command_group
 from neonctl.cli.status_key import StatusKey, signer_of
 
@@ -71,7 +71,8 @@ def keys_add(
     """Register a key. The first two officers' need no signatures; every other one needs two officers' (`obr sign`)."""
     from neonctl.banking.key_files import read_public_key
     from neonctl.banking.moments import parse_moment
-    from neonctl.banking.resolution_keys import Warrant, register_key
+    from neonctl.banking.resolution import read_state
+    from neonctl.banking.resolution_keys import NewKey, register_key
 
     key = read_public_key(public_key)
     begin, end = (None if text is None else parse_moment(text) for text in (valid_from, valid_until))
@@ -85,12 +86,12 @@ def keys_add(
         asked["reference"] = reference
     act = Act("add-key", None, asked, None)
     if not officer:
-        about = {**asked, "signed by": "nobody, which is for the first two officers only"}
-        with desk.changing("obr.add-key", f"{env}/bank_core", act.details, role="resolution_officer") as (conn, _):
-            ask(desk, act, None, about)
-            warrant = Warrant((), desk.scope, reference)
-            done = register_key(
-                conn, key, name=name, kind=kind, valid_from=begin, valid_until=end, warrant=warrant, trace=desk.trace
+        with desk.changing("obr.add-key", f"{env}/bank_core", act.details, role="resolution_officer") as change:
+            ask(desk, act, None, {**asked, "signed by": "nobody, which is for the first two officers only"})
+            new = NewKey(name, kind, key.jwk, begin or read_state(change.conn).as_of, end)
+            done = change.commit(
+                lambda: register_key(change.conn, new, scope=desk.scope, reference=reference or "", trace=desk.trace),
+                document,
             )
     else:
         done = carry_out(
@@ -100,14 +101,13 @@ def keys_add(
             None,
             lambda conn, authority: register_key(
                 conn,
-                key,
-                name=name,
-                kind=kind,
-                valid_from=moment_of(authority.instruction.terms["valid_from"]),
-                valid_until=moment_of(authority.instruction.terms["valid_until"]),
-                warrant=Warrant(authority.texts, desk.scope, authority.instruction.reference),
+                NewKey(name, kind, key.jwk, *validity_of(authority.instruction)),
+                scope=desk.scope,
+                reference=authority.instruction.reference,
+                documents=authority.texts,
                 trace=desk.trace,
             ),
+            document,
         )
     return told(desk, "obr_key_registered", {**document(done), "name": name, "kind": kind})
 
@@ -120,7 +120,7 @@ def keys_revoke(
     officer: Officers = None,
 ) -> int:
     """Revoke a key, by two officers' signatures. It stays on record; what it signed before stays signed."""
-    from neonctl.banking.resolution_keys import Warrant, revoke_key
+    from neonctl.banking.resolution_keys import revoke_key
     from neonctl.errors import UsageError
 
     if not officer:
@@ -136,9 +136,12 @@ def keys_revoke(
             conn,
             key_id,
             reason=reason,
-            warrant=Warrant(authority.texts, desk.scope, authority.instruction.reference),
+            scope=desk.scope,
+            reference=authority.instruction.reference,
+            documents=authority.texts,
             trace=desk.trace,
         ),
+        document,
     )
     return told(desk, "obr_key_revoked", {**document(done), "reason": reason})
 
@@ -150,7 +153,17 @@ def keys_list(session: Session, env: Environment) -> int:
 
     with Desk(session, env, "obr keys list").reading() as conn:
         keys = [document(each) for each in list_keys(conn)]
-    columns = ("key_id", "name", "kind", "algorithm", "authority", "valid_from", "valid_until", "revoked_at", "usable")
+    columns = (
+        "key_id",
+        "name",
+        "kind",
+        "algorithm",
+        "authority",
+        "valid_from",
+        "valid_until",
+        "revoked_at",
+        "standing",
+    )
     rows = [["-" if each[column] is None else str(each[column]) for column in columns] for each in keys]
     session.emit({"keys": keys}, table([column.replace("_", " ") for column in columns], rows) if rows else "no keys")
     return 0

@@ -29,18 +29,15 @@ CROSS JOIN LATERAL (
 ) AS p
 WHERE s.id = 'current'
 
--- events --
-SELECT e.event_no, e.event_id, e.event_type, e.jurisdiction, e.status, e.haircut_pct, e.de_minimis_amount, e.equal_shares,
-    e.released_pct, e.rbnz_instruction_ref, e.authority, e.quantified_at, e.accounts_partitioned, e.total_frozen_amount,
-    e.total_available_amount, e.activated_by, e.db_user, e.idempotency_key, e.trace_id, e.correlation_id, e.occurred_at,
-    e.metadata
-FROM core.obr_partition_events AS e
-ORDER BY e.event_no
-
--- documents --
-SELECT i.event_id, i.registered_key_id, i.revoked_key_id, i.document_no, i.action, i.jti, i.key_id, i.document, i.recorded_at
-FROM core.obr_instructions AS i
-ORDER BY i.recorded_at, i.instruction_id, i.document_no
+-- reconciliation_due --
+SELECT s.resolution_state <> 'normal' AND NOT EXISTS (
+    SELECT FROM core.obr_partition_events AS e
+    WHERE e.event_type = 'OBR_PARTITION_RECONCILED'
+        AND e.occurred_at >= date_trunc('day', statement_timestamp() AT TIME ZONE j.time_zone) AT TIME ZONE j.time_zone
+) AS due
+FROM core.obr_resolution_state AS s
+JOIN core.jurisdictions AS j ON j.jurisdiction = s.jurisdiction
+WHERE s.id = 'current'
 
 -- last_event_no --
 SELECT s.last_event_no FROM core.obr_resolution_state AS s WHERE s.id = 'current'

@@ -30,8 +30,8 @@ KeyKind = Literal["officer", "regulator"]
 
 
 @dataclass(frozen=True)
-class TrustedKey:
-    """A key as it is registered."""
+class VerifyingKey:
+    """A registered key, ready to verify with."""
 
     key_id: str
     name: str
@@ -58,7 +58,7 @@ class Authority:
 
 def check_authority(
     documents: Sequence[Document],
-    keys: Mapping[str, TrustedKey],
+    keys: Mapping[str, VerifyingKey],
     *,
     kind: KeyKind,
     action: Action,
@@ -69,7 +69,7 @@ def check_authority(
     ``asked``: claims as they must be. Raises what stands above.
     """
     read = [(document.name, *parse_instruction(document.text, name=document.name)) for document in documents]
-    signers: list[TrustedKey] = []
+    signers: list[VerifyingKey] = []
     for name, jws, instruction in read:
         key = _key(keys, jws.key_id, kind, name)
         if not signed_by(jws, key.public):
@@ -83,7 +83,7 @@ def check_authority(
     return Authority(read[0][2], tuple(key.name for key in signers), tuple(jws.text for _, jws, _ in read))
 
 
-def _key(keys: Mapping[str, TrustedKey], key_id: str, kind: KeyKind, name: str) -> TrustedKey:
+def _key(keys: Mapping[str, VerifyingKey], key_id: str, kind: KeyKind, name: str) -> VerifyingKey:
     key = keys.get(key_id)
     details = {"key_id": key_id[:64]}
     if key is None:
@@ -97,7 +97,7 @@ def _key(keys: Mapping[str, TrustedKey], key_id: str, kind: KeyKind, name: str) 
     return key
 
 
-def _two(signers: Sequence[TrustedKey], payloads: Sequence[bytes]) -> None:
+def _two(signers: Sequence[VerifyingKey], payloads: Sequence[bytes]) -> None:
     if len({key.key_id for key in signers}) != 2 or len({key.name for key in signers}) != 2:
         said = f"it takes two different officers: signed by {', '.join(key.name for key in signers)}"
         hint = "another officer signs the same: neonctl obr sign --same-as"
