@@ -20,7 +20,7 @@ def page(report: Mapping[str, Any], *, file: str, sha256: str, key_id: str) -> s
     """``report``: ``Drill.document()``. ``file``: the name of its JSON file, whose bytes have ``sha256`` and were
     signed with the key ``key_id``.
     """
-    template = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
+    template = Template(files("neonctl.banking.drills").joinpath("page.html").read_text(encoding="utf-8"))
     environment = escape(report["target"]["environment"])
     return template.substitute(
         title=f"Open Bank Resolution drill, {environment}, {escape(report['ended_at'][:10])}",
