@@ -86,3 +86,69 @@ SELECT
     coalesce(sum(c.frozen_of_protected), 0) AS frozen_of_protected,
     coalesce(sum(c.frozen - c.frozen_of_protected), 0) AS frozen_of_unprotected
 FROM covered AS c
+
+-- candidates --
+-- One customer's account of each kind that there is, and what it may spend: nobody in particular.
+WITH customers AS (
+    SELECT
+        a.account_id,
+        a.currency::text AS currency,
+        a.balance,
+        a.overdraft_limit::numeric AS overdraft,
+        a.available_balance < a.balance AS held,
+        a.status = 'ACTIVE' AND a.restriction_reason IS NULL AS unrestricted,
+        a.restriction_reason::text AS restriction,
+        a.allows_credit,
+        a.obr_frozen_amount AS frozen,
+        least(a.obr_available_amount, a.available_balance + a.overdraft_limit) AS spendable
+    FROM accounts.accounts AS a
+    WHERE NOT a.is_internal AND a.status IN ('ACTIVE', 'RESTRICTED')
+)
+(
+    SELECT 'plain' AS kind, c.account_id, c.currency, c.spendable FROM customers AS c
+    WHERE c.unrestricted AND c.frozen > 0 AND NOT c.held AND c.overdraft = 0 AND c.currency = 'NZD'
+    ORDER BY c.spendable > 1 DESC
+    LIMIT 1
+)
+UNION ALL (
+    SELECT 'overseas', c.account_id, c.currency, c.spendable FROM customers AS c
+    WHERE c.unrestricted AND c.frozen > 0 AND NOT c.held AND c.overdraft = 0 AND c.currency <> 'NZD' LIMIT 1
+)
+UNION ALL (
+    SELECT 'joint', c.account_id, c.currency, c.spendable FROM customers AS c
+    WHERE c.unrestricted AND c.frozen > 0 AND NOT c.held AND c.overdraft = 0
+        AND EXISTS (
+            SELECT FROM accounts.account_party_relationships AS r
+            WHERE r.account_id = c.account_id AND r.role = 'HOLDER' AND r.balance_share_pct < 100
+                AND (r.valid_to IS NULL OR r.valid_to > now())
+        )
+    LIMIT 1
+)
+UNION ALL (
+    SELECT 'held', c.account_id, c.currency, c.spendable FROM customers AS c
+    WHERE c.unrestricted AND c.frozen > 0 AND c.held AND c.spendable > 0 AND c.overdraft = 0 LIMIT 1
+)
+UNION ALL (
+    SELECT 'overdraft', c.account_id, c.currency, c.spendable FROM customers AS c
+    WHERE c.unrestricted AND c.balance > 0 AND NOT c.held AND c.overdraft > 0 LIMIT 1
+)
+UNION ALL (
+    SELECT 'overdrawn', c.account_id, c.currency, c.spendable FROM customers AS c
+    WHERE c.unrestricted AND c.balance < 0 AND c.balance + c.overdraft > 0 AND NOT c.held LIMIT 1
+)
+UNION ALL (
+    SELECT 'notice', c.account_id, c.currency, c.spendable FROM customers AS c
+    WHERE c.restriction = 'NOTICE_PENDING' AND c.spendable > 0 AND NOT c.held LIMIT 1
+)
+
+-- record --
+SELECT core.obr_record_drill(
+    %(drill_id)s, %(outcome)s, %(started_at)s, %(ended_at)s, %(haircut)s, %(de_minimis)s, %(equal_shares)s, %(accounts)s,
+    %(report_sha256)s, %(report_key_id)s, %(actor)s, %(trace_id)s
+) AS recorded_at
+
+-- last --
+SELECT d.drill_id, d.outcome, d.started_at, d.ended_at, d.haircut_pct, encode(d.report_sha256, 'hex') AS report_sha256, d.recorded_at
+FROM core.obr_drills AS d
+ORDER BY d.recorded_at DESC
+LIMIT 1
