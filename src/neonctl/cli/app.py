@@ -15,6 +15,7 @@ from neonctl.cli import (
     jobs,
     ledger,
     migrate,
+    obr,
     platform,
     provisioning,
     schema,
@@ -58,6 +59,7 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
     snapshot.register(app)
     jobs.register(app)
     events.register(app)
+    obr.register(app)
     platform.register(app)
     schema.register(app)
     _keep_only(app, arguments)

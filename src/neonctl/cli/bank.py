@@ -60,9 +60,14 @@ class Desk:
 
     @contextmanager
     def changing(
-        self, what: str, target: str, details: Mapping[str, str] | None = None
+        self,
+        what: str,
+        target: str,
+        details: Mapping[str, str] | None = None,
+        *,
+        role: RoleKind = "app_user",
     ) -> Generator[tuple[psycopg.Connection[TupleRow], dict[str, str]]]:
-        """A connection of the application's role, for one change that goes on record with its outcome.
+        """A connection of the application's role, or another, for one change that goes on record with its outcome.
 
         The record's further details can be added to the dictionary. Nothing is done when it cannot be written.
         """
@@ -72,7 +77,7 @@ class Desk:
             self.log("trace_id_missing_from_upstream")
         outcome = "failed"
         try:
-            with self.door("app_user")() as connection:
+            with self.door(role)() as connection:
                 yield connection, noted
             outcome = "done"
         except NeonctlError as error:
