@@ -54,7 +54,7 @@ WITH holdings AS (
     JOIN accounts.account_party_relationships AS r
         ON r.account_id = a.account_id AND r.role = 'HOLDER' AND r.valid_from <= now() AND (r.valid_to IS NULL OR r.valid_to > now())
     CROSS JOIN LATERAL (SELECT CASE WHEN %(equal_shares)s::boolean THEN 1 ELSE r.balance_share_pct END) AS w (weight)
-    WHERE NOT a.is_internal AND a.currency = 'NZD' AND a.balance > 0
+    WHERE NOT a.is_internal AND a.jurisdiction = 'NZ' AND a.currency = 'NZD' AND a.balance > 0
     WINDOW running AS (PARTITION BY r.account_id ORDER BY r.party_id)
 ), depositors AS (
     SELECT
@@ -76,7 +76,7 @@ WITH holdings AS (
     WHERE d.deposits > 0
 )
 SELECT
-    (SELECT count(*) FROM accounts.accounts AS a WHERE NOT a.is_internal AND a.currency = 'NZD' AND a.balance > 0) AS accounts,
+    (SELECT count(*) FROM accounts.accounts AS a WHERE NOT a.is_internal AND a.jurisdiction = 'NZ' AND a.currency = 'NZD' AND a.balance > 0) AS accounts,
     count(*) AS depositors,
     count(*) FILTER (WHERE c.deposits > %(protected_limit)s::numeric) AS depositors_over_limit,
     coalesce(sum(c.deposits), 0) AS deposits,
