@@ -13,14 +13,16 @@ _TILL: LiteralString = (
 _ACCOUNTS: LiteralString = """
 INSERT INTO accounts.accounts (account_id, account_number, product_code, currency, jurisdiction, status)
 SELECT
-    md5('account ' || n)::uuid, 'B-' || lpad(n::text, 9, '0'), 'EVERYDAY', CASE WHEN n %% 100 = 7 THEN 'AUD' ELSE 'NZD' END,
+    md5('account ' || n)::uuid, 'B-' || lpad(n::text, 9, '0'), 'EVERYDAY',
+    CASE WHEN n %% 100 = 7 THEN 'AUD' ELSE 'NZD' END,
     'NZ', 'ACTIVE'
 FROM generate_series(1, %(accounts)s::integer) AS n
 """
 _HOLDERS: LiteralString = """
 INSERT INTO accounts.account_party_relationships (account_id, party_id, role, balance_share_pct)
 SELECT
-    md5('account ' || n)::uuid, md5('party ' || (n - n %% 3))::uuid, 'HOLDER', CASE WHEN n %% 20 = 0 THEN 66.6667 ELSE 100 END
+    md5('account ' || n)::uuid, md5('party ' || (n - n %% 3))::uuid, 'HOLDER',
+    CASE WHEN n %% 20 = 0 THEN 66.6667 ELSE 100 END
 FROM generate_series(1, %(accounts)s::integer) AS n
 UNION ALL
 SELECT md5('account ' || n)::uuid, md5('other ' || n)::uuid, 'HOLDER', 33.3333

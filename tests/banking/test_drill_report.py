@@ -11,8 +11,9 @@ from uuid import UUID
 import pytest
 import rfc8785
 
-from neonctl.banking.drills.page import page
+from neonctl.banking.drills.page import check_page, page, report_name
 from neonctl.banking.drills.report import DepositorView, Drill, Parameters, Phase, Probe, Proof, Sums, Target
+from neonctl.errors import NeonctlError
 
 ACCOUNT = UUID("0190c8a2-6c1e-7b3a-9d54-3f1f0a6b2c47")
 STARTED = datetime(2026, 11, 27, 21, 0, 3, tzinfo=UTC)
@@ -75,7 +76,7 @@ class Words(HTMLParser):
 
 
 def shown(drill) -> Words:
-    return Words(page(drill.document(), file="obr-drill.json", sha256="ab" * 32, key_id="a-key"))
+    return Words(page(drill.document(), sha256="ab" * 32, key_id="a-key"))
 
 
 def test_the_document_says_whether_everything_held():
@@ -116,7 +117,7 @@ def test_the_page_says_what_the_document_says_and_loads_nothing():
         "120,000.00",
     ):
         assert words in seen.text, words
-    html = page(sample().document(), file="f", sha256="s", key_id="k")
+    html = page(sample().document(), sha256="s", key_id="k")
     assert "url(" not in html
     assert "@import" not in html
 
@@ -142,3 +143,15 @@ def test_amounts_are_read_as_decimals():
     view = sample().depositors
     big = DepositorView(**{**vars(view), "deposits": Decimal("9999999999999999.99")})
     assert "9,999,999,999,999,999.99" in shown(sample(depositors=big)).text
+
+
+def test_a_page_is_held_against_its_report():
+    report = sample().document()
+    html = page(report, sha256="s", key_id="k")
+    check_page(html, report, sha256="s", key_id="k", name="x.html")
+    for other in (html.replace("Passed.", "Failed."), html + " ", page(report, sha256="t", key_id="k")):
+        with pytest.raises(NeonctlError) as refused:
+            check_page(other, report, sha256="s", key_id="k", name="x.html")
+        assert refused.value.code == "REPORT_PAGE_ALTERED"
+    assert report_name(report) == "obr-drill-prod-20261127T210057Z"
+    assert report_name(report) in html

@@ -39,7 +39,10 @@ def _lines(drill: Drill, document: Path, page: Path, key_id: str) -> Iterator[st
         yield f"  {phase.title:<{width}}  {phase.took_ms / 1000:>9,.2f} s"
     yield ""
     for each in drill.sums:
-        yield f"  {each.currency}  balance {each.balance:,.2f}  frozen {each.frozen:,.2f}  available {each.available:,.2f}"
+        yield (
+            f"  {each.currency}  balance {each.balance:,.2f}  "
+            f"frozen {each.frozen:,.2f}  available {each.available:,.2f}"
+        )
     if drill.depositors is not None:
         view = drill.depositors
         yield (

@@ -14,6 +14,7 @@ from neonctl.cli.options import command
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from neonctl.banking.signing.attested import Attested
     from neonctl.cli.session import Session
 
 
@@ -36,12 +37,28 @@ def obr_verify_status(
     if found.kind == "obr-export":
         exported = file.with_name(Path(str(found.document["file"])).name)
         check_content(found, bytes_of(exported), name=str(exported))
+    page = _checked_page(found, file) if found.kind == "obr-drill" else None
     result = {"valid": True, "kind": found.kind, "key_id": found.key_id, "document": found.document}
     text = f"{file}: the signature of {found.key_id} holds\n\n{lines(_flat(found.document))}"
     if exported is not None:
         text += f"\n\n{exported}: is what was exported"
+    if page is not None:
+        text += f"\n\n{page}: is the page of this report"
     session.emit(result, text)
     return 0
+
+
+def _checked_page(found: Attested, file: Path) -> Path | None:
+    """The page beside a drill's report, if there is one. Raises ``NeonctlError`` REPORT_PAGE_ALTERED."""
+    from neonctl.banking.drills.page import check_page
+    from neonctl.banking.signing.attested import sha256_of
+
+    page = file.with_suffix(".html")
+    if not page.exists():
+        return None
+    sha256 = sha256_of(bytes_of(file))
+    check_page(text_of(page), found.document, sha256=sha256, key_id=found.key_id, name=str(page))
+    return page
 
 
 def _flat(document: Mapping[str, object], before: str = "") -> dict[str, object]:

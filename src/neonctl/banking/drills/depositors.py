@@ -9,7 +9,7 @@ from typing import Final
 import psycopg
 from psycopg.rows import TupleRow
 
-from neonctl.banking.drills.report import DepositorView, Shares
+from neonctl.banking.drills.report import DepositorView
 from neonctl.banking.statement import row
 
 LIMIT: Final = Decimal("100000.00")  # NZD, per depositor and deposit taker (Deposit Takers Act 2023 s 203)
@@ -17,6 +17,7 @@ LIMIT: Final = Decimal("100000.00")  # NZD, per depositor and deposit taker (Dep
 
 @dataclass(frozen=True)
 class _Counted:
+    shares: str
     accounts: int
     depositors: int
     depositors_over_limit: int
@@ -28,11 +29,8 @@ class _Counted:
     frozen_of_unprotected: Decimal
 
 
-def depositor_view(conn: psycopg.Connection[TupleRow], shares: Shares, *, limit: Decimal = LIMIT) -> DepositorView:
-    """Per party over its NZD accounts in credit; joint accounts by the shares on record, or in equal parts.
-
-    Frozen amounts are those of now: all zero outside of a resolution.
-    """
-    parameters = {"equal_shares": shares == "equal", "protected_limit": limit}
+def depositor_view(conn: psycopg.Connection[TupleRow], *, limit: Decimal = LIMIT) -> DepositorView:
+    """Per party over its NZD accounts in credit, as the activation that is in force split them."""
+    parameters = {"protected_limit": limit}
     found = row(conn, "drill", "depositors", _Counted, parameters, doing="counting what depositors are protected for")
-    return DepositorView(protected_limit=limit, shares=shares, **vars(found))
+    return DepositorView(protected_limit=limit, **vars(found))

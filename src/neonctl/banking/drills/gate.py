@@ -89,7 +89,7 @@ TRIALS: Final[Sequence[Trial]] = (
     Trial("internal", "plain", "An account of the bank's own pays out below zero", [Step("credit", _CREDIT, DONE)]),
     Trial("hold", "plain", "All that is available is held", [Step("hold", None, DONE)]),
     Trial("hold_beyond", "plain", "One cent more than is available is held", [Step("hold", None, FROZEN, over=_CENT)]),
-    Trial("held", "held", "A customer with a hold spends what it leaves", [_ALL]),
+    Trial("held", "held", "A customer with a hold spends what it leaves, and tries one cent more", [_ALL, _CENT_MORE]),
     Trial("joint", "joint", "Holders of a joint account spend all, and try one cent more", [_ALL, _CENT_MORE]),
     Trial("overseas", "overseas", "The same on an account that is not in NZD", [_ALL, _CENT_MORE]),
     Trial("overdraft", "overdraft", "A customer tries to use an overdraft while resolved", [_ALL, _CENT_MORE]),

@@ -12,14 +12,21 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
+from neonctl import __version__
+from neonctl.errors import NeonctlError
+
 _RESULT = {True: ("good", "✓ held"), False: ("bad", "✗ failed"), None: ("soft", "not tried")}
 _NONE = '<p class="soft">None.</p>'
 
 
-def page(report: Mapping[str, Any], *, file: str, sha256: str, key_id: str) -> str:
-    """``report``: ``Drill.document()``. ``file``: the name of its JSON file, whose bytes have ``sha256`` and were
-    signed with the key ``key_id``.
-    """
+def report_name(report: Mapping[str, Any]) -> str:
+    """What the report's files are called, without their suffix."""
+    moment = report["ended_at"][:19].replace("-", "").replace(":", "")
+    return f"obr-drill-{report['target']['environment']}-{moment}Z"
+
+
+def page(report: Mapping[str, Any], *, sha256: str, key_id: str) -> str:
+    """``report``: ``Drill.document()``, signed with the key ``key_id`` in a file that has ``sha256``."""
     template = Template(files("neonctl.banking.drills").joinpath("page.html").read_text(encoding="utf-8"))
     environment = escape(report["target"]["environment"])
     return template.substitute(
@@ -36,8 +43,21 @@ def page(report: Mapping[str, Any], *, file: str, sha256: str, key_id: str) -> s
         probes=_probes(report["probes"]),
         rounding=_list(report["rounding"]),
         depositors=_depositors(report["depositor_compensation"], report["parameters"]),
-        provenance=_provenance(report, file, sha256, key_id),
+        provenance=_provenance(report, sha256, key_id),
     )
+
+
+def check_page(html: str, report: Mapping[str, Any], *, sha256: str, key_id: str, name: str) -> None:
+    """Refuse a page, the contents of the file ``name``, that is not the one of this report.
+
+    Raises ``NeonctlError`` REPORT_PAGE_ALTERED.
+    """
+    if html != page(report, sha256=sha256, key_id=key_id):
+        raise NeonctlError(
+            "REPORT_PAGE_ALTERED",
+            f"{name} is not the page of this report",
+            hint=f"the signed document counts; the page was made by {report['program']}, this is neonctl {__version__}",
+        )
 
 
 def _verdict(report: Mapping[str, Any]) -> str:
@@ -161,8 +181,8 @@ def _depositors(view: Mapping[str, Any] | None, asked: Mapping[str, Any]) -> str
     return f"<p>{text}</p>" + _table(("", "NZD accounts"), rows, numbers=1)
 
 
-def _provenance(report: Mapping[str, Any], file: str, sha256: str, key_id: str) -> str:
-    target = report["target"]
+def _provenance(report: Mapping[str, Any], sha256: str, key_id: str) -> str:
+    target, file = report["target"], f"{report_name(report)}.json"
     facts = [
         ("Environment", target["environment"]),
         ("Copy", f"{target['branch']} ({target['compute_units']} compute units)"),
@@ -172,7 +192,7 @@ def _provenance(report: Mapping[str, Any], file: str, sha256: str, key_id: str) 
         ("Program", report["program"]),
         ("Signed document", file),
         ("Its SHA-256", sha256),
-        ("Its signature", f"{file}.jws, key {key_id}"),
+        ("Signed by the key", key_id),
     ]
     rows = "".join(f"<dt>{escape(label)}</dt><dd><code>{escape(value)}</code></dd>" for label, value in facts)
     verify = f"neonctl obr verify-status {file} --key PUBLIC-KEY"

@@ -7,8 +7,6 @@ SELECT
     count(*) AS accounts,
     coalesce(sum(a.balance), 0) AS balance,
     coalesce(sum(a.available_balance), 0) AS available_balance,
-    coalesce(sum(a.obr_frozen_amount), 0) AS frozen,
-    coalesce(sum(a.obr_available_amount), 0) AS available,
     coalesce(sum(hash_record_extended(ROW(a.account_id, a.status::text, a.restriction_reason::text, a.is_internal, a.balance,
         a.available_balance, a.overdraft_limit::numeric, a.allows_debit, a.allows_credit), 0)::numeric), 0) AS digest
 FROM accounts.accounts AS a
@@ -24,7 +22,7 @@ SELECT
         FROM (
             SELECT FROM accounts.account_party_relationships AS r
             JOIN accounts.accounts AS j ON j.account_id = r.account_id
-            WHERE r.role = 'HOLDER' AND (r.valid_to IS NULL OR r.valid_to > now()) AND j.currency = a.currency
+            WHERE r.role = 'HOLDER' AND (r.valid_to IS NULL OR r.valid_to > now()) AND j.obr_partitioned AND j.currency = a.currency
             GROUP BY r.account_id
             HAVING count(*) > 1
         ) AS several
@@ -34,35 +32,25 @@ SELECT
     coalesce(sum(a.obr_frozen_amount), 0) AS frozen,
     coalesce(sum(a.obr_available_amount), 0) AS available
 FROM accounts.accounts AS a
-WHERE NOT a.is_internal
+WHERE a.obr_partitioned
 GROUP BY a.currency
 ORDER BY a.currency
 
 -- depositors --
 -- Depositor Compensation Scheme (Deposit Takers Act 2023 ss 203-205): per depositor, NZD accounts in credit only, the
--- lesser of what is deposited and the limit. Parts of a joint account are the steps of its rounded running total, so they
--- add up to the cent. What is frozen of a depositor falls on protected and other money in the proportion of both.
-WITH holdings AS (
+-- lesser of what is deposited and the limit. A depositor's parts are those of the activation's evidence, at the instant
+-- at which balances were struck; an account without a holder counts as one depositor's. What is frozen of a depositor
+-- falls on protected and other money in the proportion of both.
+WITH depositors AS (
     SELECT
-        r.party_id,
-        a.balance,
-        a.obr_frozen_amount AS frozen,
-        sum(w.weight) OVER running - w.weight AS below,
-        sum(w.weight) OVER running AS upto,
-        sum(w.weight) OVER (PARTITION BY r.account_id) AS whole
-    FROM accounts.accounts AS a
-    JOIN accounts.account_party_relationships AS r
-        ON r.account_id = a.account_id AND r.role = 'HOLDER' AND r.valid_from <= now() AND (r.valid_to IS NULL OR r.valid_to > now())
-    CROSS JOIN LATERAL (SELECT CASE WHEN %(equal_shares)s::boolean THEN 1 ELSE r.balance_share_pct END) AS w (weight)
-    WHERE NOT a.is_internal AND a.jurisdiction = 'NZ' AND a.currency = 'NZD' AND a.balance > 0
-    WINDOW running AS (PARTITION BY r.account_id ORDER BY r.party_id)
-), depositors AS (
-    SELECT
-        h.party_id,
-        sum(round(h.balance * h.upto / h.whole, 2) - round(h.balance * h.below / h.whole, 2)) AS deposits,
-        sum(round(h.frozen * h.upto / h.whole, 2) - round(h.frozen * h.below / h.whole, 2)) AS frozen
-    FROM holdings AS h
-    GROUP BY h.party_id
+        coalesce(h.party_id, h.account_id) AS party_id,
+        sum(h.balance_at) AS deposits,
+        sum(h.frozen_amount) AS frozen
+    FROM core.obr_resolution_state AS s
+    JOIN core.obr_holder_partitions AS h ON h.event_id = s.activation_event_id
+    JOIN accounts.accounts AS a ON a.account_id = h.account_id
+    WHERE a.currency = 'NZD' AND h.balance_at > 0
+    GROUP BY 1
 ), covered AS (
     SELECT
         d.deposits,
@@ -73,10 +61,15 @@ WITH holdings AS (
             ELSE round(d.frozen * %(protected_limit)s::numeric / d.deposits, 2)
         END AS frozen_of_protected
     FROM depositors AS d
-    WHERE d.deposits > 0
 )
 SELECT
-    (SELECT count(*) FROM accounts.accounts AS a WHERE NOT a.is_internal AND a.jurisdiction = 'NZ' AND a.currency = 'NZD' AND a.balance > 0) AS accounts,
+    (SELECT CASE WHEN s.equal_shares THEN 'equal' ELSE 'recorded' END FROM core.obr_resolution_state AS s) AS shares,
+    (
+        SELECT count(*)
+        FROM core.obr_resolution_state AS s
+        JOIN core.obr_account_partitions AS p ON p.event_id = s.activation_event_id
+        WHERE p.currency = 'NZD' AND p.balance_at > 0
+    ) AS accounts,
     count(*) AS depositors,
     count(*) FILTER (WHERE c.deposits > %(protected_limit)s::numeric) AS depositors_over_limit,
     coalesce(sum(c.deposits), 0) AS deposits,
@@ -98,11 +91,10 @@ WITH customers AS (
         a.available_balance < a.balance AS held,
         a.status = 'ACTIVE' AND a.restriction_reason IS NULL AS unrestricted,
         a.restriction_reason::text AS restriction,
-        a.allows_credit,
         a.obr_frozen_amount AS frozen,
-        least(a.obr_available_amount, a.available_balance + a.overdraft_limit) AS spendable
+        greatest(a.available_balance - a.obr_frozen_amount, 0) AS spendable -- holds count against it
     FROM accounts.accounts AS a
-    WHERE NOT a.is_internal AND a.status IN ('ACTIVE', 'RESTRICTED')
+    WHERE a.obr_partitioned AND a.status IN ('ACTIVE', 'RESTRICTED')
 )
 (
     SELECT 'plain' AS kind, c.account_id, c.currency, c.spendable FROM customers AS c
@@ -152,3 +144,205 @@ SELECT d.drill_id, d.outcome, d.started_at, d.ended_at, d.haircut_pct, encode(d.
 FROM core.obr_drills AS d
 ORDER BY d.recorded_at DESC
 LIMIT 1
+
+-- ready --
+SELECT
+    s.resolution_state::text AS state,
+    s.jurisdiction::text AS jurisdiction,
+    (SELECT count(*) FROM core.obr_keys AS k WHERE k.kind = 'officer') AS officers
+FROM core.obr_resolution_state AS s
+WHERE s.id = 'current'
+
+-- guards --
+-- What stands between a posting and frozen money, and between anybody and the record: on, whatever a session says.
+SELECT w.guard, coalesce(t.tgenabled = 'A' AND t.tgfoid = to_regproc(w.function), false) AS stands
+FROM (
+    VALUES
+    ('accounts.postings', 'trg_00_postings_obr_channel_gate', 'core.fn_posting_obr_channel_gate'),
+    ('accounts.accounts', 'trg_accounts_obr_available', 'accounts.keep_obr_available'),
+    ('accounts.accounts', 'trg_accounts_obr_money', 'core.refuse_direct_write'),
+    ('accounts.accounts', 'trg_accounts_birth_in_resolution', 'accounts.account_birth_in_resolution'),
+    ('core.obr_resolution_state', 'trg_obr_resolution_state_guard', 'core.guard_obr_state'),
+    ('core.obr_resolution_state', 'trg_obr_resolution_state_kept', 'core.refuse_change'),
+    ('core.obr_partition_events', 'trg_obr_partition_events_applied', 'core.apply_obr_event'),
+    ('core.obr_partition_events', 'trg_obr_partition_events_no_update', 'core.refuse_change'),
+    ('core.obr_partition_events', 'trg_obr_partition_events_no_delete', 'core.refuse_change'),
+    ('core.obr_partition_events', 'trg_obr_partition_events_no_truncate', 'core.refuse_change')
+) AS w (relation, guard, function)
+LEFT JOIN pg_trigger AS t ON t.tgrelid = to_regclass(w.relation) AND t.tgname = w.guard
+
+-- split --
+-- Every account while activated, against the balance and against who belongs there.
+WITH looked AS (
+    SELECT
+        a.account_id,
+        a.obr_partitioned <> (NOT a.is_internal AND a.jurisdiction = s.jurisdiction) AS misplaced,
+        a.obr_partitioned AND a.obr_frozen_amount + a.obr_available_amount <> greatest(a.balance, 0) AS unequal,
+        NOT a.obr_partitioned AND (a.obr_frozen_amount <> 0 OR a.obr_available_amount <> 0) AS stray
+    FROM accounts.accounts AS a
+    CROSS JOIN core.obr_resolution_state AS s
+), counted AS (
+    SELECT
+        count(*) AS looked_at,
+        count(*) FILTER (WHERE l.misplaced OR l.stray) AS misplaced,
+        (array_agg(l.account_id) FILTER (WHERE l.misplaced OR l.stray))[1:10] AS misplaced_ids,
+        count(*) FILTER (WHERE l.unequal) AS unequal,
+        (array_agg(l.account_id) FILTER (WHERE l.unequal))[1:10] AS unequal_ids
+    FROM looked AS l
+)
+SELECT v.name, c.looked_at, v.wrong, coalesce(v.accounts, '{}') AS accounts
+FROM counted AS c
+CROSS JOIN LATERAL (VALUES ('population', c.misplaced, c.misplaced_ids), ('sums', c.unequal, c.unequal_ids)) AS v (name, wrong, accounts)
+
+-- evidence --
+-- The evidence of the last split against the live columns, both ways round.
+SELECT
+    'evidence' AS name,
+    count(*) AS looked_at,
+    count(*) FILTER (WHERE w.wrong) AS wrong,
+    coalesce((array_agg(w.account_id) FILTER (WHERE w.wrong))[1:10], '{}') AS accounts
+FROM (
+    SELECT
+        coalesce(a.account_id, p.account_id) AS account_id,
+        (p.balance_at, p.frozen_amount, p.available_amount)
+            IS DISTINCT FROM (a.balance, a.obr_frozen_amount::numeric, a.obr_available_amount::numeric) AS wrong
+    FROM (SELECT x.* FROM accounts.accounts AS x WHERE x.obr_partitioned) AS a
+    FULL JOIN (
+        SELECT e.*
+        FROM core.obr_account_partitions AS e
+        WHERE e.event_id = (SELECT s.partition_event_id FROM core.obr_resolution_state AS s)
+    ) AS p ON p.account_id = a.account_id
+) AS w
+
+-- holders --
+-- Each holder's part worked out again, from the balance, the share and what was instructed, and the parts against the
+-- account. Joint parts are rounded down but for the last holder's, so each is a cent or less from its share, the last one
+-- as many as there are others.
+WITH s AS (
+    SELECT x.* FROM core.obr_resolution_state AS x
+), looked AS (
+    SELECT
+        h.account_id,
+        count(*) AS holders,
+        sum(h.balance_at) AS balance,
+        sum(h.frozen_amount) AS frozen,
+        sum(h.available_amount) AS available,
+        bool_or(h.frozen_amount <> CASE
+            WHEN p.obr_prepositioned IS FALSE THEN greatest(h.balance_at, 0)
+            ELSE trunc(greatest(h.balance_at - s.de_minimis_amount, 0) * s.haircut_pct, 2)
+        END) AS haircut,
+        bool_or(h.frozen_amount + h.available_amount <> greatest(h.balance_at, 0)
+            OR abs(h.balance_at - a.balance_at * h.share_pct / 100) > 0.01 * a.holders) AS part,
+        any_value(a.balance_at) AS account_balance,
+        any_value(a.frozen_amount) AS account_frozen,
+        any_value(a.available_amount) AS account_available
+    FROM s
+    JOIN core.obr_holder_partitions AS h ON h.event_id = s.activation_event_id
+    LEFT JOIN (
+        SELECT e.account_id, e.balance_at, e.frozen_amount, e.available_amount, greatest(coalesce(j.holders, 1), 1) AS holders
+        FROM s AS t
+        JOIN core.obr_account_partitions AS e ON e.event_id = t.activation_event_id
+        LEFT JOIN (
+            SELECT n.account_id, count(*) AS holders
+            FROM s AS u
+            JOIN core.obr_holder_partitions AS n ON n.event_id = u.activation_event_id
+            WHERE n.share_pct < 100
+            GROUP BY n.account_id
+        ) AS j ON j.account_id = e.account_id
+    ) AS a ON a.account_id = h.account_id
+    LEFT JOIN accounts.accounts AS c ON c.account_id = h.account_id
+    LEFT JOIN core.products AS p ON p.product_code = c.product_code
+    GROUP BY h.account_id
+), judged AS (
+    SELECT
+        l.account_id,
+        l.haircut IS NOT FALSE AS haircut,
+        l.part IS NOT FALSE OR (l.balance, l.frozen, l.available)
+            IS DISTINCT FROM (l.account_balance, l.account_frozen, l.account_available) AS part
+    FROM looked AS l
+), counted AS (
+    SELECT
+        (SELECT count(*) FROM s JOIN core.obr_account_partitions AS e ON e.event_id = s.activation_event_id) AS looked_at,
+        count(*) AS found,
+        count(*) FILTER (WHERE j.haircut) AS haircut,
+        (array_agg(j.account_id) FILTER (WHERE j.haircut))[1:10] AS haircut_ids,
+        count(*) FILTER (WHERE j.part) AS part,
+        (array_agg(j.account_id) FILTER (WHERE j.part))[1:10] AS part_ids
+    FROM judged AS j
+)
+SELECT v.name, c.looked_at, v.wrong, coalesce(v.accounts, '{}') AS accounts
+FROM counted AS c
+CROSS JOIN LATERAL (
+    VALUES
+    ('haircut', c.haircut, c.haircut_ids),
+    ('holders', c.part + abs(c.looked_at - c.found), c.part_ids)
+) AS v (name, wrong, accounts)
+
+-- left --
+-- What an unwind must have cleared.
+SELECT
+    'cleared' AS name,
+    count(*) AS looked_at,
+    count(*) FILTER (WHERE a.obr_partitioned OR a.obr_frozen_amount <> 0 OR a.obr_available_amount <> 0) AS wrong,
+    coalesce((array_agg(a.account_id)
+        FILTER (WHERE a.obr_partitioned OR a.obr_frozen_amount <> 0 OR a.obr_available_amount <> 0))[1:10], '{}') AS accounts
+FROM accounts.accounts AS a
+
+-- moved --
+-- Balances now against those that the activation recorded.
+SELECT
+    'balances' AS name,
+    count(*) AS looked_at,
+    count(*) FILTER (WHERE a.balance IS DISTINCT FROM p.balance_at) AS wrong,
+    coalesce((array_agg(p.account_id) FILTER (WHERE a.balance IS DISTINCT FROM p.balance_at))[1:10], '{}') AS accounts
+FROM core.obr_account_partitions AS p
+LEFT JOIN accounts.accounts AS a ON a.account_id = p.account_id
+WHERE p.event_id = %(event_id)s
+
+-- register_key --
+SELECT r.key_id
+FROM core.obr_register_key(
+    %(name)s, %(kind)s, %(jwk)s::jsonb, %(valid_from)s, NULL, %(documents)s::text[], %(scope)s, %(reference)s, %(actor)s, %(trace_id)s
+) AS r
+
+-- insert_key --
+-- On a copy where officers are registered, whose keys no drill has: as the owner, with the guard lifted for one transaction.
+INSERT INTO core.obr_keys (key_id, name, kind, algorithm, public_jwk, valid_from, authority, registered_by, trace_id)
+VALUES (%(key_id)s, %(name)s, 'officer', %(algorithm)s, %(jwk)s::jsonb, %(valid_from)s, 'BOOTSTRAP', %(actor)s, %(trace_id)s)
+RETURNING key_id
+
+-- lift_guard --
+ALTER TABLE core.obr_keys DISABLE TRIGGER trg_obr_keys_officer
+
+-- restore_guard --
+ALTER TABLE core.obr_keys ENABLE ALWAYS TRIGGER trg_obr_keys_officer
+
+-- activate --
+SELECT (r.event).event_id, (r.event).accounts_partitioned, (r.event).total_frozen_amount, (r.event).total_available_amount,
+    (r.event).authority
+FROM core.obr_activate(
+    %(haircut)s, %(de_minimis)s, %(reference)s, %(idempotency_key)s, %(documents)s::text[], %(equal_shares)s, %(scope)s, %(actor)s,
+    %(trace_id)s, NULL
+) AS r
+
+-- release --
+SELECT (r.event).event_id, (r.event).accounts_partitioned, (r.event).total_frozen_amount, (r.event).total_available_amount,
+    (r.event).authority
+FROM core.obr_release(
+    %(percent)s, %(reference)s, %(idempotency_key)s, %(documents)s::text[], %(scope)s, %(actor)s, %(trace_id)s, NULL
+) AS r
+
+-- unwind --
+SELECT (r.event).event_id, (r.event).accounts_partitioned, (r.event).total_frozen_amount, (r.event).total_available_amount,
+    (r.event).authority
+FROM core.obr_unwind(
+    %(reference)s, %(idempotency_key)s, %(documents)s::text[], NULL, %(scope)s, %(actor)s, %(trace_id)s, NULL
+) AS r
+
+-- rearm --
+SELECT (r.event).event_id, (r.event).accounts_partitioned, (r.event).total_frozen_amount, (r.event).total_available_amount,
+    (r.event).authority
+FROM core.obr_rearm(%(reference)s, %(idempotency_key)s, %(documents)s::text[], %(scope)s, %(actor)s, %(trace_id)s, NULL) AS r
+
+-- reconcile --
+SELECT r.differences FROM core.obr_reconcile(%(actor)s, %(trace_id)s, NULL) AS r
