@@ -9,8 +9,6 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-import rfc8785
-
 from neonctl.banking.money import parse_amount, show
 from neonctl.banking.signing.strict_json import object_of
 from neonctl.banking.statement import parse_id
@@ -21,19 +19,15 @@ _HINT: Final = 'it is a JSON object, account id → amount: {"0190c8a2-6c1e-7b3a
 
 @dataclass(frozen=True)
 class PermanentHaircuts:
-    """Amounts by account, each above 0."""
+    """Amounts by account, each above 0, and the text that says so: to the byte what the instruction is bound to."""
 
+    text: str
     amounts: Mapping[UUID, Decimal]
 
     @property
-    def document(self) -> dict[str, str]:
-        """As JSON has it."""
-        return {str(account): show(amount) for account, amount in self.amounts.items()}
-
-    @property
     def sha256(self) -> str:
-        """What an instruction is bound to: SHA-256 of the document in canonical form (RFC 8785)."""
-        return hashlib.sha256(rfc8785.dumps(self.document)).hexdigest()
+        """What an instruction names: SHA-256 of the file."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 def parse_haircuts(text: str, *, name: str) -> PermanentHaircuts:
@@ -45,20 +39,20 @@ def parse_haircuts(text: str, *, name: str) -> PermanentHaircuts:
         found = object_of(text)
     except ValueError as error:
         raise _invalid(name, str(error)) from None
-    amounts: dict[UUID, Decimal] = {}
-    for account, amount in found.items():
-        try:
-            account_id = parse_id(account, "an account")
-            if not isinstance(amount, str):
-                raise _invalid(name, "an amount is text: a number would lose cents")
-            amounts[account_id] = parse_amount(amount)
-        except UsageError as error:
-            raise _invalid(name, error.message) from None
-    if len(amounts) != len(found):
-        raise _invalid(name, "an account stands in it twice")
-    if not amounts:
+    if not found:
         raise _invalid(name, "nobody is in it: leave --permanent-haircut out")
-    return PermanentHaircuts(amounts)
+    return PermanentHaircuts(text, dict(_entry(*entry, name) for entry in found.items()))
+
+
+def _entry(account: str, amount: object, name: str) -> tuple[UUID, Decimal]:
+    try:
+        account_id = parse_id(account, "an account")
+        parsed = parse_amount(amount) if isinstance(amount, str) else None
+    except UsageError as error:
+        raise _invalid(name, error.message) from None
+    if parsed is None or show(parsed) != amount or str(account_id) != account:
+        raise _invalid(name, f"{account}: ids are in small letters, amounts are text with two decimals")
+    return account_id, parsed
 
 
 def _invalid(name: str, why: str) -> UsageError:

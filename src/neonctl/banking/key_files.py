@@ -8,8 +8,10 @@ OUTPUT_UNWRITABLE  64
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -93,23 +95,28 @@ def write_new(file: Path, text: bytes, mode: int = PUBLIC_MODE) -> None:
 
     Raises ``UsageError`` FILE_EXISTS, OUTPUT_UNWRITABLE.
     """
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    part = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        if not file.parent.is_dir():
+            file.parent.mkdir(parents=True)
+        _write(part, text, mode)
         try:
-            with os.fdopen(descriptor, "wb") as opened:
-                opened.write(text)
-                opened.flush()
-                os.fsync(opened.fileno())
             file.hardlink_to(part)  # unlike a rename this never replaces anything
-        finally:
-            part.unlink()
-    except FileExistsError:
-        hint = "nothing is overwritten: choose another name, or move the old one away"
-        raise UsageError("FILE_EXISTS", f"{file} is there already", hint=hint) from None
+        except FileExistsError:
+            hint = "nothing is overwritten: choose another name, or move the old one away"
+            raise UsageError("FILE_EXISTS", f"{file} is there already", hint=hint) from None
     except OSError as error:
         raise UsageError("OUTPUT_UNWRITABLE", f"{file} cannot be written: {error.strerror}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def _write(file: Path, text: bytes, mode: int) -> None:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode), "wb") as opened:
+        opened.write(text)
+        opened.flush()
+        os.fsync(opened.fileno())
 
 
 def _unreadable(file: Path, error: OSError) -> UsageError:

@@ -38,9 +38,11 @@ def jobs_run(
         expired=lambda hold: desk.log("hold_expired", **document(hold)),
         snapshot=lambda taken: desk.log("eod_snapshot_completed", **document(taken)),
     )
-    with desk.changing("jobs.run", f"{env}/bank_core") as (conn, noted):
-        results = run_due_jobs(conn, env, desired=desk.desired, services=desk.services, trace=desk.trace, heard=heard)
-        noted.update({result.job: result.outcome for result in results})
+    with desk.changing("jobs.run", f"{env}/bank_core") as change:
+        results = run_due_jobs(
+            change.conn, env, desired=desk.desired, services=desk.services, trace=desk.trace, heard=heard
+        )
+        change.noted.update({result.job: result.outcome for result in results})
     session.emit({"jobs": [_document(result) for result in results]}, "\n".join(_line(result) for result in results))
     failed = [result.error for result in results if result.error is not None]
     if not failed:

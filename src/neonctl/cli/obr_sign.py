@@ -12,6 +12,7 @@ import typer
 
 from neonctl.cli.bank import lines
 from neonctl.cli.given_files import PassphraseFile, passphrase, text_of
+from neonctl.cli.obr_authority import shown_instruction
 from neonctl.cli.options import command
 
 if TYPE_CHECKING:
@@ -116,23 +117,6 @@ def obr_sign(
     }
     session.emit(result, f"{out} signed, valid until {shown['valid until']}")
     return 0
-
-
-def shown_instruction(instruction: Instruction) -> dict[str, object]:
-    """What an instruction says, for people, the weightiest first."""
-    from neonctl.banking.signing.claims import shown_claim, shown_second
-
-    terms = {claim: shown_claim(claim, value) for claim, value in instruction.terms.items()}
-    return {
-        "action": instruction.action,
-        "scope": instruction.scope,
-        **terms,
-        "jurisdiction": instruction.jurisdiction,
-        "reference": instruction.reference,
-        "valid from": shown_second(instruction.nbf),
-        "valid until": shown_second(instruction.exp),
-        "number": instruction.jti,
-    }
 
 
 def _scope(session: Session, env: str | None, scope: str | None) -> str:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neonctl.cli.bank import lines
-from neonctl.cli.given_files import bytes_of, text_of
+from neonctl.cli.bank import Desk, Environment, lines
+from neonctl.cli.given_files import PassphraseFile, bytes_of, text_of
 from neonctl.cli.options import command
+from neonctl.cli.status_key import StatusKey, signer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,57 @@ if TYPE_CHECKING:
 
 def register(group: typer.Typer) -> None:
     """Add the commands."""
+    command(group, "status")(obr_status)
     command(group, "verify-status")(obr_verify_status)
+
+
+def obr_status(
+    session: Session,
+    env: Environment,
+    signed: Annotated[
+        bool, typer.Option("--signed", help="As a signed document, for whoever has the public key")
+    ] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="File for the signed document [default: stdout]")] = None,
+    key: StatusKey = None,
+    passphrase_file: PassphraseFile = None,
+) -> int:
+    """Show where the bank stands: state, haircut, sums, last event, last seal. --signed for the regulator."""
+    from neonctl.banking.resolution_record import read_status, status_document
+    from neonctl.errors import UsageError
+
+    if not signed and (out is not None or key is not None):
+        raise UsageError("USAGE", "--out and --key go with --signed")
+    desk = Desk(session, env, "obr status")
+    with desk.reading() as conn:
+        found = status_document(read_status(conn), project=desk.desired.platform.project.name, environment=env)
+    if signed:
+        return _signed(desk, found, out, key, passphrase_file)
+    desk.log("obr_status_served", resolution_state=found["resolution_state"])
+    session.emit(found, lines(flat(found)))
+    return 0
+
+
+def _signed(
+    desk: Desk, found: Mapping[str, object], out: Path | None, key: Path | None, passphrase_file: Path | None
+) -> int:
+    """The signed document on stdout as it is, whichever format was asked for: it is a file of its own."""
+    import sys
+
+    from neonctl.banking.key_files import write_new
+    from neonctl.banking.signing.attested import attest, attested_text
+
+    signer = signer_of(desk, key, passphrase_file)
+    attested = attest(found, signer)
+    desk.audit.record(
+        "obr.status", f"{desk.environment}/bank_core", desk.environment, "done", {"key_id": signer.public.key_id}
+    )
+    if out is None:
+        sys.stdout.write(attested_text(attested))
+        return 0
+    write_new(out, attested_text(attested).encode())
+    result = {"file": str(out), "key_id": signer.public.key_id, "resolution_state": found["resolution_state"]}
+    desk.session.emit(result, lines(result))
+    return 0
 
 
 def obr_verify_status(
@@ -39,11 +90,11 @@ def obr_verify_status(
         check_content(found, bytes_of(exported), name=str(exported))
     page = _checked_page(found, file) if found.kind == "obr-drill" else None
     result = {"valid": True, "kind": found.kind, "key_id": found.key_id, "document": found.document}
-    text = f"{file}: the signature of {found.key_id} holds\n\n{lines(_flat(found.document))}"
+    text = f"{lines(flat(found.document))}\n\n{file}: the signature of {found.key_id} holds"
     if exported is not None:
-        text += f"\n\n{exported}: is what was exported"
+        text += f"\n{exported}: is what was exported"
     if page is not None:
-        text += f"\n\n{page}: is the page of this report"
+        text += f"\n{page}: is the page of this report"
     session.emit(result, text)
     return 0
 
@@ -61,12 +112,12 @@ def _checked_page(found: Attested, file: Path) -> Path | None:
     return page
 
 
-def _flat(document: Mapping[str, object], before: str = "") -> dict[str, object]:
-    """Nested members as ``counts.events``."""
-    flat: dict[str, object] = {}
+def flat(document: Mapping[str, object], before: str = "") -> dict[str, object]:
+    """Nested members as ``last_event.event_type``."""
+    found: dict[str, object] = {}
     for name, value in document.items():
         if isinstance(value, dict):
-            flat |= _flat(value, f"{before}{name}.")  # pyright: ignore[reportUnknownArgumentType]
+            found |= flat(value, f"{before}{name}.")  # pyright: ignore[reportUnknownArgumentType]
         else:
-            flat[f"{before}{name}"] = value
-    return flat
+            found[f"{before}{name}"] = value
+    return found

@@ -126,7 +126,7 @@ class Session:
                 hint=f"read what would be done, then add --confirm {name}",
                 details={"about": about.splitlines()},
             )
-        sys.stderr.write(f"{about}\n\nType `{scope} {name}` to do this: ")
+        sys.stderr.write(f"{about}\nType `{scope} {name}` to do this: ")
         sys.stderr.flush()
         if sys.stdin.readline().split() != [scope, name]:
             raise UnsafePlanError("NOT_CONFIRMED", "not confirmed: nothing has been changed")

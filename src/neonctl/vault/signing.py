@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from neonctl.errors import UsageError
 from neonctl.vault.failures import call
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
 
-_SPEC: Final = "ECC_NIST_P256"
 _ALGORITHM: Final = "ECDSA_SHA_256"
 
 
@@ -26,19 +24,8 @@ class SigningKey:
         self.key_id = key_id
 
     def public_der(self) -> bytes:
-        """The public half, SubjectPublicKeyInfo.
-
-        Raises ``UsageError`` STATUS_KEY_INVALID when the key is not for signing with P-256.
-        """
-        answer = call("kms:GetPublicKey", self.key_id, self._client.get_public_key, KeyId=self.key_id)
-        spec = answer.get("KeySpec")
-        if spec != _SPEC:
-            raise UsageError(
-                "STATUS_KEY_INVALID",
-                f"a status is signed with ES256: the KMS key {self.key_id} is of {spec}",
-                hint=f"resolution.status_key_id names a key made with --key-spec {_SPEC} --key-usage SIGN_VERIFY",
-            )
-        return answer["PublicKey"]
+        """The public half, SubjectPublicKeyInfo: it tells of which curve the key is."""
+        return call("kms:GetPublicKey", self.key_id, self._client.get_public_key, KeyId=self.key_id)["PublicKey"]
 
     def sign(self, message: bytes) -> bytes:
         """The signature over SHA-256 of ``message``, DER-encoded as KMS gives it. Only the digest is sent."""

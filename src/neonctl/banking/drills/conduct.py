@@ -30,7 +30,7 @@ A holder's part of a joint account is its share of the balance, rounded down to 
 Of each part, what exceeds the de minimis amount is frozen times the haircut, rounded down: the fraction stays free.
 What is not frozen of a part is available. Where the product is not pre-positioned, all of it is frozen.
 Of an overdrawn account nothing is frozen and nothing is available.
-A release leaves frozen, of each holder's part, what the percentage leaves of it, rounded down to the cent.""".splitlines()
+A release leaves of each frozen part what the percentage leaves of it, rounded down to the cent.""".splitlines()
 )
 
 

@@ -3,23 +3,21 @@
 The payload is JSON with exactly the claims of its action. Amounts are text in their one canonical form, so that two
 people who mean the same sign the same; times are whole seconds of the epoch, as JWT has them (RFC 7519).
 
-    INSTRUCTION_INVALID        64  not a JWS as it is accepted here, or not the claims of its action
-    INSTRUCTION_EXPIRED         1
-    INSTRUCTION_NOT_YET_VALID   1
-    INSTRUCTION_WRONG_ACTION    1
-    INSTRUCTION_MISMATCH        1  it allows something else than what was asked for
+    OBR_INSTRUCTION_INVALID        64  not a JWS as it is accepted here, or not the claims of its action
+    OBR_INSTRUCTION_WRONG_ACTION    1
+    OBR_INSTRUCTION_MISMATCH        1  it allows something else than what was asked for
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import rfc8785
 
-from neonctl.banking.signing.claims import ACTIONS, COMMON, TERMS, Action, shown_claim, shown_second
+from neonctl.banking.signing.claims import ACTIONS, COMMON, TERMS, Action, shown_claim
 from neonctl.banking.signing.jws import Jws, parse_compact, sign_compact
 from neonctl.banking.signing.strict_json import object_of
 from neonctl.errors import NeonctlError, UsageError
@@ -61,7 +59,7 @@ class Instruction:
         return rfc8785.dumps(self.claims)
 
     def sign(self, signer: Signer) -> str:
-        """The instruction as a compact JWS. Raises ``UsageError`` INSTRUCTION_INVALID when it is none."""
+        """The instruction as a compact JWS. Raises ``UsageError`` OBR_INSTRUCTION_INVALID when it is none."""
         _checked(self.claims, "what is to be signed")
         return sign_compact(self.payload, signer, typ=TYP)
 
@@ -69,7 +67,7 @@ class Instruction:
 def parse_instruction(text: str, *, name: str) -> tuple[Jws, Instruction]:
     """The instruction in ``text``, the contents of the file ``name``; its signature is not looked at.
 
-    Raises ``UsageError`` INSTRUCTION_INVALID.
+    Raises ``UsageError`` OBR_INSTRUCTION_INVALID.
     """
     try:
         jws = parse_compact(text.strip())
@@ -100,36 +98,23 @@ def _checked(claims: Mapping[str, Any], name: str) -> Instruction:
     return Instruction(action=action, **common, terms={claim: claims[claim] for claim in terms})
 
 
-def check_time(instruction: Instruction, now: datetime, *, name: str) -> None:
-    """Refuse what is not valid at ``now``, which is the database's clock.
-
-    Raises ``NeonctlError`` INSTRUCTION_NOT_YET_VALID, INSTRUCTION_EXPIRED.
-    """
-    if now.timestamp() < instruction.nbf:
-        said = f"{name} is not valid before {shown_second(instruction.nbf)}"
-        raise NeonctlError("INSTRUCTION_NOT_YET_VALID", said, hint="wait until then, or have another one signed")
-    if now.timestamp() >= instruction.exp:
-        said = f"{name} was valid until {shown_second(instruction.exp)}"
-        raise NeonctlError("INSTRUCTION_EXPIRED", said, hint="have another one signed")
-
-
 def check_asked(instruction: Instruction, action: Action, asked: Mapping[str, object], *, name: str) -> None:
     """Refuse what allows something else than what is asked for: each of ``asked`` must be the claim of that name.
 
-    Raises ``NeonctlError`` INSTRUCTION_WRONG_ACTION, INSTRUCTION_MISMATCH.
+    Raises ``NeonctlError`` OBR_INSTRUCTION_WRONG_ACTION, OBR_INSTRUCTION_MISMATCH.
     """
     if instruction.action != action:
         said = f"{name} is for {instruction.action}, not for {action}"
         details: dict[str, object] = {"signed": instruction.action, "asked": action}
-        raise NeonctlError("INSTRUCTION_WRONG_ACTION", said, hint=_AS_SIGNED, details=details)
+        raise NeonctlError("OBR_INSTRUCTION_WRONG_ACTION", said, hint=_AS_SIGNED, details=details)
     claims = instruction.claims
     for claim, value in asked.items():
         if claims[claim] != value:
             said = f"{name} says {claim} {shown_claim(claim, claims[claim])}, asked for is {shown_claim(claim, value)}"
             details = {"claim": claim, "signed": claims[claim], "asked": value}
-            raise NeonctlError("INSTRUCTION_MISMATCH", said, hint=_AS_SIGNED, details=details)
+            raise NeonctlError("OBR_INSTRUCTION_MISMATCH", said, hint=_AS_SIGNED, details=details)
 
 
 def _invalid(message: str, details: Mapping[str, object] | None = None) -> UsageError:
     hint = "`neonctl obr sign` writes one; docs/concepts/signed-documents.md describes it"
-    return UsageError("INSTRUCTION_INVALID", message, hint=hint, details=details)
+    return UsageError("OBR_INSTRUCTION_INVALID", message, hint=hint, details=details)
