@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neonctl.cli.bank import Desk, Environment
-from neonctl.cli.given_files import PassphraseFile, passphrase
+from neonctl.cli.given_files import PassphraseFile
 from neonctl.cli.obr_drill_text import drill_text
 from neonctl.cli.options import command
+from neonctl.cli.status_key import StatusKey, signer_of
 
 if TYPE_CHECKING:
     from neonctl.banking.drills.report import Drill, Parameters
@@ -42,20 +43,19 @@ def obr_drill(
     lifetime: Annotated[
         str, typer.Option("--lifetime", help="When Neon deletes the copy if this program cannot: 30m, 2h, 1d")
     ] = "2h",
-    key: Annotated[
-        Path | None, typer.Option("--key", help="Key file that signs the report [default: the status key]")
-    ] = None,
+    key: StatusKey = None,
     passphrase_file: PassphraseFile = None,
 ) -> int:
     """Carry a resolution out on an instant copy, prove every part of it, unwind, delete the copy. A signed report."""
+    from neonctl.banking.drills.record import record_drill
     from neonctl.banking.moments import parse_duration
     from neonctl.cli.progress import ProgressLines
-    from neonctl.pipelines.drill import Order, drill_environment, record_drill
+    from neonctl.pipelines.drill import Order, drill_environment
 
     parameters = _parameters(haircut, de_minimis, release, equal_shares=equal_shares)
     lasting = parse_duration(lifetime)
     desk = Desk(session, env, "obr drill")
-    signer = _signer(desk, key, passphrase_file)
+    signer = signer_of(desk, key, passphrase_file)
     _usable(out)
     desk.audit.open()
     session.say(f"Drilling a resolution on a throw-away copy of {env}")
@@ -66,10 +66,12 @@ def obr_drill(
         )
     report, page = _write(drill, signer, out)
     key_id = signer.public.key_id
-    outcome = "done" if drill.passed else "failed"
     details = {"drill_id": str(drill.drill_id), "haircut": f"{parameters.haircut:.4f}", "report": report.name}
-    desk.audit.record("obr.drill", f"{env}/bank_core", env, outcome, details)
-    record_drill(drill, report=report.read_bytes(), key_id=key_id, desired=desk.desired, services=desk.services)
+    with desk.changing("obr.drill", f"{env}/bank_core", details, role="resolution_officer") as change:
+        change.commit(
+            lambda: record_drill(change.conn, drill, report=report.read_bytes(), key_id=key_id),
+            lambda recorded: {"outcome": "passed" if drill.passed else "failed", "recorded_at": recorded},
+        )
     desk.log("obr_drilled", drill_id=drill.drill_id, passed=drill.passed, branch=drill.target.branch)
     files = {"report_file": str(report), "page_file": str(page), "key_id": key_id}
     session.emit({"passed": drill.passed, **files, "report": drill.document()}, drill_text(drill, report, page, key_id))
@@ -88,21 +90,6 @@ def _parameters(haircut: str, de_minimis: str, release: str | None, *, equal_sha
         release_percent=None if release is None else parse_percent(release),
         shares="equal" if equal_shares else "recorded",
         authority=AUTHORITY,
-    )
-
-
-def _signer(desk: Desk, key: Path | None, passphrase_file: Path | None) -> Signer:
-    """Who signs the report: known before anything is made."""
-    from neonctl.local.layout import Layout
-    from neonctl.pipelines.status_signer import status_signer
-
-    return status_signer(
-        desk.environment,
-        desired=desk.desired,
-        services=desk.services,
-        key_file=key,
-        passphrase=passphrase(desk.session, passphrase_file),
-        local_key=Layout(desk.session.local_dir).status_key,
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg.rows import TupleRow
 
-    from neonctl.banking.drills.conduct import Findings, Ready
+    from neonctl.banking.drills.conduct import Findings
     from neonctl.banking.drills.report import Drill, Parameters, Target
     from neonctl.banking.drills.timeline import Timeline
     from neonctl.desired.model import Desired, RoleKind
@@ -76,15 +76,6 @@ def drill_environment(
     )
 
 
-def record_drill(drill: Drill, *, report: bytes, key_id: str, desired: Desired, services: Services) -> datetime:
-    """Record the drill, whose signed report is ``report``, in the environment itself: its only trace there."""
-    from neonctl.banking.drills.record import record_drill as record
-
-    environment = drill.target.environment
-    with bank(environment, desired=desired, services=services, role="resolution_officer") as connection:
-        return record(connection, drill, report=report, key_id=key_id)
-
-
 class _Run:
     def __init__(self, order: Order, desired: Desired, services: Services, progress: Progress, audit: AuditLog) -> None:
         self._order = order
@@ -93,13 +84,13 @@ class _Run:
         self._progress = progress
         self._audit = audit
 
-    def check_target(self) -> Ready:
+    def check_target(self) -> None:
         """Whether a drill makes sense, and its record could be written, before anything is made."""
-        from neonctl.banking.drills.conduct import read_ready
+        from neonctl.banking.drills.conduct import check_ready
 
         environment = self._order.environment
         with bank(environment, desired=self._desired, services=self._services, role="resolution_officer") as connection:
-            return read_ready(connection, environment)
+            check_ready(connection, environment)
 
     def on_copy(self, timeline: Timeline) -> tuple[Target, Findings]:
         """The drill on its branch, which is gone afterwards."""
@@ -126,8 +117,10 @@ class _Run:
             return self._drilled(branch, timeline)
 
     def _drilled(self, branch: ThrowawayBranch, timeline: Timeline) -> tuple[Target, Findings]:
-        from neonctl.banking.drills.conduct import Conduct, Doors, read_ready
+        from neonctl.banking.drills.conduct import Conduct, Doors, check_ready
+        from neonctl.banking.drills.officer import Copy
         from neonctl.banking.drills.report import Target
+        from neonctl.banking.statement import Trace
 
         def door(kind: RoleKind) -> Callable[[], AbstractContextManager[psycopg.Connection[TupleRow]]]:
             return lambda: branch.login(DATABASE, kind)
@@ -135,18 +128,15 @@ class _Run:
         doors = Doors(*(door(kind) for kind in ("resolution_officer", "app_user", "readonly", "migrate_user")))
         environment, spec = self._order.environment, self._desired.environments[self._order.environment]
         with doors.owner() as owner:
-            ready, version = read_ready(owner, environment), _schema_version(owner)
-        conduct = Conduct(
-            doors,
-            self._order.parameters,
-            timeline,
+            state, version = check_ready(owner, environment), _schema_version(owner)
+        copy = Copy(
             scope=f"{self._desired.platform.project.name}/{branch.name[:31]}",
             token=branch.name.rpartition("-")[2],
-            actor=self._order.actor,
-            trace_id=self._order.trace_id,
+            trace=Trace(self._order.actor, self._order.trace_id),
         )
-        conduct.carry_out(ready)
-        target = Target(environment, DATABASE, branch.name, ready.state, version, f"{spec.compute.min_cu:g}")
+        conduct = Conduct(doors, self._order.parameters, copy, timeline)
+        conduct.carry_out(state)
+        target = Target(environment, DATABASE, branch.name, state, version, f"{spec.compute.min_cu:g}")
         return target, conduct.findings
 
 

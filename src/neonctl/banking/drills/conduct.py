@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -11,9 +11,12 @@ from uuid import UUID
 from neonctl.banking.drills import proofs
 from neonctl.banking.drills.depositors import depositor_view
 from neonctl.banking.drills.gate import Gate
-from neonctl.banking.drills.officer import DrillOfficer, Ordered
+from neonctl.banking.drills.officer import Copy, DrillOfficer
 from neonctl.banking.drills.report import DepositorView, Parameters, Probe, Proof, Sums
-from neonctl.banking.statement import patiently, row, rows
+from neonctl.banking.resolution import ResolutionEvent, read_state, reconcile
+from neonctl.banking.resolution_keys import list_keys
+from neonctl.banking.resolution_verification import RecordFault, verify_record
+from neonctl.banking.statement import patiently
 from neonctl.banking.verification import Door, Scope, verify_ledger
 from neonctl.errors import NeonctlError, RetryableError, ServiceError
 
@@ -44,15 +47,6 @@ class Doors:
     owner: Door
 
 
-@dataclass(frozen=True)
-class Ready:
-    """Where a bank stands. ``officers``: registered keys of officers."""
-
-    state: str
-    jurisdiction: str
-    officers: int
-
-
 @dataclass
 class Findings:
     """What was seen so far."""
@@ -65,87 +59,67 @@ class Findings:
     failure: tuple[str, str] | None = None
 
 
-def read_ready(conn: Connection, environment: str) -> Ready:
-    """Where the bank stands, if a drill of it makes sense.
+def check_ready(conn: Connection, environment: str) -> str:
+    """The bank's resolution state, if a drill of it makes sense.
 
     Raises ``NeonctlError`` OBR_DRILL_REFUSED while a resolution is activated, and for a bank that is not under the
     regime; OBR_STATE_TABLE_EMPTY.
     """
-    found = rows(conn, "drill", "ready", Ready, doing="reading the resolution state")
-    if not found:
-        raise NeonctlError("OBR_STATE_TABLE_EMPTY", f"{environment}: core.obr_resolution_state has no row")
-    ready = found[0]
-    if ready.state == "activated":
+    state = read_state(conn).resolution_state
+    if state == "activated":
         raise NeonctlError(
             "OBR_DRILL_REFUSED",
             f"a resolution is activated in {environment}: this is no time for a drill",
             hint="`neonctl obr status` shows it; drill once it is unwound and re-armed",
         )
-    if ready.state == "normal":
+    if state == "normal":
         raise NeonctlError(
             "OBR_DRILL_REFUSED",
             f"{environment} is normal, not pre_positioned: there is nothing to drill",
             hint="a bank under the regime is pre_positioned continuously",
         )
-    return ready
+    return state
 
 
 class Conduct:
     """One drill on one copy."""
 
-    def __init__(
-        self,
-        doors: Doors,
-        parameters: Parameters,
-        timeline: Timeline,
-        *,
-        scope: str,
-        token: str,
-        actor: str,
-        trace_id: str,
-    ) -> None:
+    def __init__(self, doors: Doors, parameters: Parameters, copy: Copy, timeline: Timeline) -> None:
         self._doors = doors
         self._asked = parameters
+        self._copy = copy
         self._timeline = timeline
-        self._scope = scope
-        self._token = token
-        self._actor = actor
-        self._trace_id = trace_id
         self.findings = Findings()
 
-    def carry_out(self, ready: Ready) -> None:
+    def carry_out(self, state: str) -> None:
         """All parts. What the bank refuses ends the drill and is in ``findings.failure``.
 
         Raises ``ServiceError`` and ``RetryableError``: then Postgres let it come to no end.
         """
         try:
-            self._carry_out(ready)
+            self._carry_out(state)
         except (ServiceError, RetryableError):
             raise
         except NeonctlError as error:
             self.findings.failure = (error.code, error.message)
 
-    def _carry_out(self, ready: Ready) -> None:
+    def _carry_out(self, state: str) -> None:
         found, phase = self.findings, self._timeline.phase
         with ExitStack() as opened:
             session, app, self._reader = (
                 opened.enter_context(door()) for door in (self._doors.officer, self._doors.app, self._doors.readonly)
             )
             self._reader.execute("SELECT set_config('work_mem', %s, false)", [_WORK_MEM])
-            officer = DrillOfficer(
-                session, scope=self._scope, token=self._token, actor=self._actor, trace_id=self._trace_id
-            )
-            gate = Gate(app, self._token)
+            officer, gate = DrillOfficer(session, self._copy, self._asked), Gate(app, self._copy.token)
             with phase("look", "Figures before"):
                 gate.open_tills()
                 before = proofs.read_figures(self._reader)
             with phase("keys", "Keys registered"):
-                self._register(officer, ready)
-                self._be_ready(officer, ready)
+                self._register(officer)
+                self._be_ready(officer, state)
+                known = set(verify_record(self._reader, scope=self._copy.scope))
             with phase("activate", "Activation"):
-                activated = officer.activate(
-                    self._asked.haircut, self._asked.de_minimis, equal_shares=self._asked.shares == "equal"
-                )
+                activated = officer.activate()
             with phase("sums", "Sums proven"):
                 self._prove_split(activated)
                 found.proofs += officer.refusals()
@@ -155,32 +129,32 @@ class Conduct:
                 found.proofs.append(self._reconcile(app))
             if self._asked.release_percent is not None:
                 with phase("release", f"Release of {self._asked.release_percent.normalize():f} %"):
-                    released = officer.release(self._asked.release_percent)
+                    released = officer.release()
                 with phase("released", "Release proven"):
                     self._prove_release(activated, released)
             with phase("unwind", "Unwind"):
                 officer.unwind()
             with phase("after", "Nothing left proven"):
                 self._prove_unwound(activated, before, touched)
+                found.proofs.append(self._prove_record(known))
 
-    def _register(self, officer: DrillOfficer, ready: Ready) -> None:
-        if ready.officers == 0:
-            officer.register(None)
-            return
-        officer.register(self._doors.owner())
-        self.findings.notes.append(
-            f"{ready.officers} officers' keys are registered, and no drill has them: the drill's own were added on the "
-            "copy by its owner, for whom the guard of core.obr_keys was lifted in that transaction."
-        )
+    def _register(self, officer: DrillOfficer) -> None:
+        officers = sum(key.kind == "officer" for key in list_keys(self._reader))
+        officer.register(self._doors.owner() if officers else None)
+        if officers:
+            self.findings.notes.append(
+                f"{officers} officers' keys are registered, and no drill has them: the drill's own were added on the "
+                "copy by its owner, with the guard of core.obr_keys lifted for that transaction."
+            )
 
-    def _be_ready(self, officer: DrillOfficer, ready: Ready) -> None:
-        ok = ready.state == "pre_positioned"
-        self.findings.proofs.append(Proof("ready", "The environment was ready: pre_positioned", ok, ready.state))
+    def _be_ready(self, officer: DrillOfficer, state: str) -> None:
+        ok = state == "pre_positioned"
+        self.findings.proofs.append(Proof("ready", "The environment was ready: pre_positioned", ok, state))
         if not ok:
             officer.rearm()
-            self.findings.notes.append(f"The copy was {ready.state}, and was re-armed to be drilled.")
+            self.findings.notes.append(f"The copy was {state}, and was re-armed to be drilled.")
 
-    def _prove_split(self, activated: Ordered) -> None:
+    def _prove_split(self, activated: ResolutionEvent) -> None:
         found = self.findings
         found.proofs += proofs.proven(self._reader, "split", "evidence", "holders")
         found.sums = proofs.read_sums(self._reader)
@@ -205,14 +179,17 @@ class Conduct:
         return touched
 
     def _reconcile(self, app: Connection) -> Proof:
-        parameters = {"actor": self._actor, "trace_id": self._trace_id}
-        with patiently(app, "reconciling"):
-            differences = row(app, "drill", "reconcile", _Reconciled, parameters, doing="reconciling").differences
-        return Proof(
-            "reconciled", "The daily reconciliation finds nothing", differences == 0, f"{differences:,} differences"
-        )
+        differences = reconcile(app, trace=self._copy.trace).differences
+        statement = "The daily reconciliation finds nothing"
+        return Proof("reconciled", statement, differences == 0, f"{differences:,} differences")
 
-    def _prove_release(self, activated: Ordered, released: Ordered) -> None:
+    def _prove_record(self, known: Set[RecordFault]) -> Proof:
+        faults = [each for each in verify_record(self._reader, scope=self._copy.scope) if each not in known]
+        statement = "Every event of the drill is on record with the signatures it was done by"
+        seen = "; ".join(f"{each.subject} {each.message}" for each in faults) or "signatures verified"
+        return Proof("record", statement, not faults, seen)
+
+    def _prove_release(self, activated: ResolutionEvent, released: ResolutionEvent) -> None:
         assert self._asked.release_percent is not None
         most = activated.total_frozen_amount * (100 - self._asked.release_percent) / 100
         ok = released.total_frozen_amount <= most
@@ -228,8 +205,8 @@ class Conduct:
             ),
         ]
 
-    def _prove_unwound(self, activated: Ordered, before: Sequence[Figures], touched: Sequence[UUID]) -> None:
-        state = row(self._reader, "drill", "ready", Ready, doing="reading the resolution state").state
+    def _prove_unwound(self, activated: ResolutionEvent, before: Sequence[Figures], touched: Sequence[UUID]) -> None:
+        state = read_state(self._reader).resolution_state
         moved = {"event_id": activated.event_id}
         intact = [verify_ledger(self._doors.readonly, Scope(account=each), jobs=1) for each in touched]
         faults = [fault.message for each in intact for fault in each.faults]
@@ -244,8 +221,3 @@ class Conduct:
             self.findings.proofs.append(
                 Proof("ledger", "The ledger of what was posted for good verifies", not faults, seen)
             )
-
-
-@dataclass(frozen=True)
-class _Reconciled:
-    differences: int

@@ -7,25 +7,24 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from types import MappingProxyType
 from typing import Final
-from uuid import UUID
 
 import psycopg
 from psycopg.rows import TupleRow
 
-from neonctl.banking.drills.report import Proof
+from neonctl.banking.drills.report import Parameters, Proof
 from neonctl.banking.failures import translate
 from neonctl.banking.money import show
+from neonctl.banking.resolution import Order, ResolutionEvent, activate, rearm, release, unwind
+from neonctl.banking.resolution_keys import KeyKind, NewKey, register_key
 from neonctl.banking.signing.claims import Action, canonical_haircut, canonical_percent
 from neonctl.banking.signing.instruction import Instruction
 from neonctl.banking.signing.keys import Signer, generate, signer_of
-from neonctl.banking.statement import patiently, row
+from neonctl.banking.statement import Trace, row
 from neonctl.errors import NeonctlError, RetryableError, ServiceError
 from neonctl.postgres.queryfile import query
 
@@ -34,38 +33,27 @@ Connection = psycopg.Connection[TupleRow]
 _EARLIER, _VALID_FOR = timedelta(minutes=5), timedelta(hours=24)
 _NAMES: Final = ("first officer of the drill", "second officer of the drill")
 _REGULATOR: Final = "regulator of the drill"
-_NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Ordered:
-    """The event that an order wrote."""
+class Copy:
+    """The copy that is drilled on: ``scope`` is ``project/branch``; ``token`` makes keys and references its own."""
 
-    event_id: UUID
-    accounts_partitioned: int
-    total_frozen_amount: Decimal
-    total_available_amount: Decimal
-    authority: str
-
-
-@dataclass(frozen=True)
-class _KeyId:
-    key_id: str
+    scope: str
+    token: str
+    trace: Trace
 
 
 class DrillOfficer:
-    """Acts as ``bank_core_resolution_officer`` over ``conn``. ``scope``: ``project/branch``, the copy's."""
+    """Acts as ``bank_core_resolution_officer`` over ``conn``."""
 
-    def __init__(self, conn: Connection, *, scope: str, token: str, actor: str, trace_id: str) -> None:
+    def __init__(self, conn: Connection, copy: Copy, asked: Parameters) -> None:
         self._conn = conn
-        self._scope = scope
-        self._token = token
-        self._who: Mapping[str, object] = {"scope": scope, "actor": actor, "trace_id": trace_id}
+        self._copy = copy
+        self._asked = asked
         self._nbf = datetime.now(UTC).replace(microsecond=0) - _EARLIER
         self._officers: Sequence[Signer] = [signer_of(generate("ed25519")), signer_of(generate("p256"))]
-        self._regulator = signer_of(generate("ed25519"))
-        self._activation: Mapping[str, object] = {}
-        self._sign_activation: Callable[[], Sequence[str]] = tuple
+        self._regulator: Sequence[Signer] = [signer_of(generate("ed25519"))]
         self._used: Sequence[str] = ()
 
     def register(self, owner: AbstractContextManager[Connection] | None) -> None:
@@ -75,70 +63,88 @@ class DrillOfficer:
         """
         if owner is None:
             for name, signer in zip(_NAMES, self._officers, strict=True):
-                self._register(name, "officer", signer, [])
+                self._register(name, "officer", signer)
         else:
             with owner as session:
                 self._insert(session)
-        add = self._instruction(
-            "add-key",
-            key_id=self._regulator.public.key_id,
-            key_name=_REGULATOR,
-            key_kind="regulator",
-            valid_from=int(self._nbf.timestamp()),
-            valid_until=None,
-        )
-        self._register(_REGULATOR, "regulator", self._regulator, [add.sign(each) for each in self._officers])
+        (regulator,) = self._regulator
+        terms = {"key_id": regulator.public.key_id, "key_name": _REGULATOR, "key_kind": "regulator"}
+        times = {"valid_from": int(self._nbf.timestamp()), "valid_until": None}
+        documents = self._signed("add-key", self._officers, **terms, **times)
+        self._register(_REGULATOR, "regulator", regulator, documents)
 
-    def activate(self, haircut: Decimal, de_minimis: Decimal, *, equal_shares: bool) -> Ordered:
+    def activate(self) -> ResolutionEvent:
         """By the regulator's instruction."""
-        terms = {"haircut": canonical_haircut(haircut), "de_minimis": show(de_minimis), "equal_shares": equal_shares}
-        self._activation = {"haircut": haircut, "de_minimis": de_minimis, "equal_shares": equal_shares}
-        self._sign_activation = lambda: [self._instruction("activate", **terms).sign(self._regulator)]
-        self._used = self._sign_activation()
-        return self._order("activate", self._used, self._activation)
+        self._used = self._activation()
+        return self._activate(self._used, "activate")
 
     def refusals(self) -> Sequence[Proof]:
         """What must be refused once activated: the same instruction again, and another activation."""
-        used = self._refusal(self._used)
-        other = self._refusal(self._sign_activation())
+        used = _code_of(lambda: self._activate(self._used, "replay"))
+        other = _code_of(lambda: self._activate(self._activation(), "twice"))
         return (
-            Proof("replay", "The instruction is refused under another key", used == "OBR_INSTRUCTION_REPLAYED", used),
+            Proof("replay", "The instruction is refused a second time", used == "OBR_INSTRUCTION_REPLAYED", used),
             Proof("twice", "Another activation is refused", other == "ALREADY_ACTIVATED", other),
         )
 
-    def release(self, percent: Decimal) -> Ordered:
-        """By the regulator's instruction. ``percent`` of what was frozen."""
-        instruction = self._instruction("release", percent=canonical_percent(percent))
-        return self._order("release", [instruction.sign(self._regulator)], {"percent": percent})
+    def release(self) -> ResolutionEvent:
+        """By the regulator's instruction: the percentage that was asked for."""
+        assert self._asked.release_percent is not None
+        percent = self._asked.release_percent
+        documents = self._signed("release", self._regulator, percent=canonical_percent(percent))
+        return release(self._conn, self._order(documents, "release"), percent=percent, trace=self._copy.trace)
 
-    def unwind(self) -> Ordered:
+    def unwind(self) -> ResolutionEvent:
         """By two officers, as in an emergency."""
-        instruction = self._instruction("unwind", permanent_haircut_sha256=None)
-        return self._order("unwind", [instruction.sign(each) for each in self._officers])
+        documents = self._signed("unwind", self._officers, permanent_haircut_sha256=None)
+        return unwind(self._conn, self._order(documents, "unwind"), trace=self._copy.trace)
 
-    def rearm(self) -> Ordered:
+    def rearm(self) -> ResolutionEvent:
         """By the regulator's instruction."""
-        return self._order("rearm", [self._instruction("rearm").sign(self._regulator)])
+        documents = self._signed("rearm", self._regulator)
+        return rearm(self._conn, self._order(documents, "rearm"), trace=self._copy.trace)
+
+    def _activation(self) -> Sequence[str]:
+        haircut, untouched = canonical_haircut(self._asked.haircut), show(self._asked.de_minimis)
+        terms = {"haircut": haircut, "de_minimis": untouched, "equal_shares": self._equal_shares}
+        return self._signed("activate", self._regulator, **terms)
+
+    def _activate(self, documents: Sequence[str], key: str) -> ResolutionEvent:
+        return activate(
+            self._conn,
+            self._order(documents, key),
+            haircut=self._asked.haircut,
+            de_minimis=self._asked.de_minimis,
+            equal_shares=self._equal_shares,
+            trace=self._copy.trace,
+        )
+
+    @property
+    def _equal_shares(self) -> bool:
+        return self._asked.shares == "equal"
 
     @property
     def _reference(self) -> str:
-        return f"DRILL-{self._token}"
+        return f"DRILL-{self._copy.token}"
 
-    def _instruction(self, action: Action, **terms: object) -> Instruction:
+    def _order(self, documents: Sequence[str], key: str) -> Order:
+        return Order(self._reference, documents, self._copy.scope, f"drill-{self._copy.token}-{key}")
+
+    def _signed(self, action: Action, signers: Sequence[Signer], **terms: object) -> Sequence[str]:
         begin, end = (int(moment.timestamp()) for moment in (self._nbf, self._nbf + _VALID_FOR))
-        return Instruction(action, "NZ", self._scope, self._reference, begin, end, str(uuid.uuid4()), terms)
+        number, scope = str(uuid.uuid4()), self._copy.scope
+        instruction = Instruction(action, "NZ", scope, self._reference, begin, end, number, terms)
+        return [instruction.sign(signer) for signer in signers]
 
-    def _register(self, name: str, kind: str, signer: Signer, documents: Sequence[str]) -> None:
-        parameters = {
-            **self._who,
-            "name": name,
-            "kind": kind,
-            "jwk": json.dumps(signer.public.jwk),
-            "valid_from": self._nbf,
-            "documents": list(documents),
-            "reference": self._reference,
-        }
-        row(self._conn, "drill", "register_key", _KeyId, parameters, doing="registering a key of the drill")
+    def _register(self, name: str, kind: KeyKind, signer: Signer, documents: Sequence[str] = ()) -> None:
+        register_key(
+            self._conn,
+            NewKey(name, kind, signer.public.jwk, self._nbf),
+            scope=self._copy.scope,
+            reference=self._reference,
+            documents=documents,
+            trace=self._copy.trace,
+        )
 
     def _insert(self, owner: Connection) -> None:
         doing = "registering the drill's officers beside those there are"
@@ -146,34 +152,26 @@ class DrillOfficer:
             with owner.transaction():
                 owner.execute(query("drill", "lift_guard", "banking"))
                 for name, signer in zip(_NAMES, self._officers, strict=True):
-                    key = {"key_id": signer.public.key_id, "algorithm": signer.public.algorithm}
-                    parameters = {**self._who, **key, "name": name, "valid_from": self._nbf}
-                    parameters["jwk"] = json.dumps(signer.public.jwk)
+                    key = {"key_id": signer.public.key_id, "algorithm": signer.public.algorithm, "name": name}
+                    more = {"jwk": json.dumps(signer.public.jwk), "valid_from": self._nbf}
+                    parameters = {**key, **more, **self._copy.trace.values()}
                     row(owner, "drill", "insert_key", _KeyId, parameters, doing=doing)
                 owner.execute(query("drill", "restore_guard", "banking"))
         except psycopg.Error as error:
             raise translate(error, doing) from None
 
-    def _refusal(self, documents: Sequence[str]) -> str:
-        """The code that an activation by ``documents`` is refused with."""
-        try:
-            self._order("activate", documents, self._activation, key=str(uuid.uuid4()))
-        except (ServiceError, RetryableError):
-            raise
-        except NeonctlError as error:
-            return error.code
-        return "activated"
 
-    def _order(
-        self, action: Action, documents: Sequence[str], given: Mapping[str, object] = _NOTHING, *, key: str = ""
-    ) -> Ordered:
-        parameters = {
-            **self._who,
-            **given,
-            "documents": list(documents),
-            "reference": self._reference,
-            "idempotency_key": key or f"drill-{self._token}-{action}",
-        }
-        doing = f"the drill's {action}"
-        with patiently(self._conn, doing):
-            return row(self._conn, "drill", action, Ordered, parameters, doing=doing)
+@dataclass(frozen=True)
+class _KeyId:
+    key_id: str
+
+
+def _code_of(attempt: Callable[[], object]) -> str:
+    """The code that ``attempt`` is refused with."""
+    try:
+        attempt()
+    except (ServiceError, RetryableError):
+        raise
+    except NeonctlError as error:
+        return error.code
+    return "done"

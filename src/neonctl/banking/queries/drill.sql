@@ -145,14 +145,6 @@ FROM core.obr_drills AS d
 ORDER BY d.recorded_at DESC
 LIMIT 1
 
--- ready --
-SELECT
-    s.resolution_state::text AS state,
-    s.jurisdiction::text AS jurisdiction,
-    (SELECT count(*) FROM core.obr_keys AS k WHERE k.kind = 'officer') AS officers
-FROM core.obr_resolution_state AS s
-WHERE s.id = 'current'
-
 -- guards --
 -- What stands between a posting and frozen money, and between anybody and the record: on, whatever a session says.
 SELECT w.guard, coalesce(t.tgenabled = 'A' AND t.tgfoid = to_regproc(w.function), false) AS stands
@@ -299,12 +291,6 @@ FROM core.obr_account_partitions AS p
 LEFT JOIN accounts.accounts AS a ON a.account_id = p.account_id
 WHERE p.event_id = %(event_id)s
 
--- register_key --
-SELECT r.key_id
-FROM core.obr_register_key(
-    %(name)s, %(kind)s, %(jwk)s::jsonb, %(valid_from)s, NULL, %(documents)s::text[], %(scope)s, %(reference)s, %(actor)s, %(trace_id)s
-) AS r
-
 -- insert_key --
 -- On a copy where officers are registered, whose keys no drill has: as the owner, with the guard lifted for one transaction.
 INSERT INTO core.obr_keys (key_id, name, kind, algorithm, public_jwk, valid_from, authority, registered_by, trace_id)
@@ -316,33 +302,3 @@ ALTER TABLE core.obr_keys DISABLE TRIGGER trg_obr_keys_officer
 
 -- restore_guard --
 ALTER TABLE core.obr_keys ENABLE ALWAYS TRIGGER trg_obr_keys_officer
-
--- activate --
-SELECT (r.event).event_id, (r.event).accounts_partitioned, (r.event).total_frozen_amount, (r.event).total_available_amount,
-    (r.event).authority
-FROM core.obr_activate(
-    %(haircut)s, %(de_minimis)s, %(reference)s, %(idempotency_key)s, %(documents)s::text[], %(equal_shares)s, %(scope)s, %(actor)s,
-    %(trace_id)s, NULL
-) AS r
-
--- release --
-SELECT (r.event).event_id, (r.event).accounts_partitioned, (r.event).total_frozen_amount, (r.event).total_available_amount,
-    (r.event).authority
-FROM core.obr_release(
-    %(percent)s, %(reference)s, %(idempotency_key)s, %(documents)s::text[], %(scope)s, %(actor)s, %(trace_id)s, NULL
-) AS r
-
--- unwind --
-SELECT (r.event).event_id, (r.event).accounts_partitioned, (r.event).total_frozen_amount, (r.event).total_available_amount,
-    (r.event).authority
-FROM core.obr_unwind(
-    %(reference)s, %(idempotency_key)s, %(documents)s::text[], NULL, %(scope)s, %(actor)s, %(trace_id)s, NULL
-) AS r
-
--- rearm --
-SELECT (r.event).event_id, (r.event).accounts_partitioned, (r.event).total_frozen_amount, (r.event).total_available_amount,
-    (r.event).authority
-FROM core.obr_rearm(%(reference)s, %(idempotency_key)s, %(documents)s::text[], %(scope)s, %(actor)s, %(trace_id)s, NULL) AS r
-
--- reconcile --
-SELECT r.differences FROM core.obr_reconcile(%(actor)s, %(trace_id)s, NULL) AS r
