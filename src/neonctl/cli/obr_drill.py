@@ -70,7 +70,7 @@ def obr_drill(
     with desk.changing("obr.drill", f"{env}/bank_core", details, role="resolution_officer") as change:
         change.commit(
             lambda: record_drill(change.conn, drill, report=report.read_bytes(), key_id=key_id),
-            lambda recorded: {"outcome": "passed" if drill.passed else "failed", "recorded_at": recorded},
+            lambda recorded: {"drill_outcome": "passed" if drill.passed else "failed", "recorded_at": recorded},
         )
     desk.log("obr_drilled", drill_id=drill.drill_id, passed=drill.passed, branch=drill.target.branch)
     files = {"report_file": str(report), "page_file": str(page), "key_id": key_id}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from neonctl.banking.drills.report import Drill
@@ -14,6 +14,22 @@ if TYPE_CHECKING:
 def drill_text(drill: Drill, document: Path, page: Path, key_id: str) -> str:
     """How it ended, what did not hold, how long each part took, and where the report lies."""
     return "\n".join(_lines(drill, document, page, key_id))
+
+
+def drill_facts(report: Mapping[str, Any]) -> dict[str, object]:
+    """A report's document in short: the whole of it is for the page and for programs."""
+    checked = [*report["proofs"], *(probe for probe in report["probes"] if probe["ok"] is not None)]
+    failed = [each["statement"] for each in checked if not each["ok"]]
+    failed += [report["failure"]["code"]] if report["failure"] else []
+    return {
+        "outcome": report["outcome"],
+        "environment": report["target"]["environment"],
+        "ended_at": report["ended_at"],
+        "haircut": report["parameters"]["haircut"],
+        "accounts": sum(each["accounts"] for each in report["sums"]),
+        "statements": len(checked),
+        "failed": "; ".join(failed) or None,
+    }
 
 
 def _lines(drill: Drill, document: Path, page: Path, key_id: str) -> Iterator[str]:
@@ -54,7 +70,7 @@ def _lines(drill: Drill, document: Path, page: Path, key_id: str) -> Iterator[st
     yield f"  {held} of {len(drill.proofs) + len(tried)} statements held"
     left_out = [probe.name for probe in drill.probes if probe.ok is None]
     if left_out:
-        yield f"  not tried, for want of such an account: {', '.join(left_out)}"
+        yield f"  not tried, for want of an account or of money there: {', '.join(left_out)}"
     yield from (f"  note: {note}" for note in drill.notes)
     yield ""
     yield f"report  {document} (signed by {key_id})"

@@ -9,6 +9,7 @@ import typer
 
 from neonctl.cli.bank import Desk, Environment, lines
 from neonctl.cli.given_files import PassphraseFile, bytes_of, text_of
+from neonctl.cli.obr_drill_text import drill_facts
 from neonctl.cli.options import command
 from neonctl.cli.status_key import StatusKey, signer_of
 
@@ -90,7 +91,8 @@ def obr_verify_status(
         check_content(found, bytes_of(exported), name=str(exported))
     page = _checked_page(found, file) if found.kind == "obr-drill" else None
     result = {"valid": True, "kind": found.kind, "key_id": found.key_id, "document": found.document}
-    text = f"{lines(flat(found.document))}\n\n{file}: the signature of {found.key_id} holds"
+    shown = drill_facts(found.document) if found.kind == "obr-drill" else flat(found.document)
+    text = f"{lines(shown)}\n\n{file}: the signature of {found.key_id} holds"
     if exported is not None:
         text += f"\n{exported}: is what was exported"
     if page is not None:

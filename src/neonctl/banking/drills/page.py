@@ -69,7 +69,7 @@ def _verdict(report: Mapping[str, Any]) -> str:
     if failed:
         named = "; ".join(escape(each["statement"]) for each in failed)
         return _box("failed", "Failed", f"{len(failed)} of {len(proofs)} statements did not hold: {named}.")
-    return _box("", "Passed", f"All {len(proofs)} statements held. The environment itself was not touched.")
+    return _box("", "Passed", f"All {len(proofs)} statements held. The environment itself was only read.")
 
 
 def _box(kind: str, word: str, said: str) -> str:

@@ -5,27 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
-from uuid import UUID
 
 import psycopg
 from psycopg.rows import TupleRow
 
 from neonctl.banking.drills.report import Drill
-from neonctl.banking.statement import row, rows
-
-
-@dataclass(frozen=True)
-class LastDrill:
-    """The drill that was recorded last. ``report_sha256``: of the signed report's file, in hexadecimal digits."""
-
-    drill_id: UUID
-    outcome: str
-    started_at: datetime
-    ended_at: datetime
-    haircut_pct: Decimal
-    report_sha256: str
-    recorded_at: datetime
+from neonctl.banking.statement import row
 
 
 @dataclass(frozen=True)
@@ -50,8 +35,3 @@ def record_drill(conn: psycopg.Connection[TupleRow], drill: Drill, *, report: by
         "trace_id": drill.trace_id,
     }
     return row(conn, "drill", "record", _Recorded, parameters, doing="recording a drill").recorded_at
-
-
-def last_drill(conn: psycopg.Connection[TupleRow]) -> LastDrill | None:
-    """The drill that was recorded last, None when there was none."""
-    return next(iter(rows(conn, "drill", "last", LastDrill, doing="reading when the last drill was")), None)

@@ -139,12 +139,6 @@ SELECT core.obr_record_drill(
     %(report_sha256)s, %(report_key_id)s, %(actor)s, %(trace_id)s
 ) AS recorded_at
 
--- last --
-SELECT d.drill_id, d.outcome, d.started_at, d.ended_at, d.haircut_pct, encode(d.report_sha256, 'hex') AS report_sha256, d.recorded_at
-FROM core.obr_drills AS d
-ORDER BY d.recorded_at DESC
-LIMIT 1
-
 -- guards --
 -- What stands between a posting and frozen money, and between anybody and the record: on, whatever a session says.
 SELECT w.guard, coalesce(t.tgenabled = 'A' AND t.tgfoid = to_regproc(w.function), false) AS stands
