@@ -218,7 +218,8 @@ WITH s AS (
             ELSE trunc(greatest(h.balance_at - s.de_minimis_amount, 0) * s.haircut_pct, 2)
         END) AS haircut,
         bool_or(h.frozen_amount + h.available_amount <> greatest(h.balance_at, 0)
-            OR abs(h.balance_at - a.balance_at * h.share_pct / 100) > 0.01 * a.holders) AS part,
+            OR abs(h.balance_at - a.balance_at * CASE WHEN s.equal_shares THEN 1.0 / a.holders ELSE h.share_pct / 100 END)
+                > 0.01 * a.holders) AS part,
         any_value(a.balance_at) AS account_balance,
         any_value(a.frozen_amount) AS account_frozen,
         any_value(a.available_amount) AS account_available
