@@ -33,7 +33,10 @@ COMMENT ON COLUMN core.obr_drills.db_user IS 'The role that logged in to record 
 
 CREATE TRIGGER trg_obr_drills_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON core.obr_drills
 FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
+CREATE TRIGGER trg_obr_drills_officer BEFORE INSERT ON core.obr_drills
+FOR EACH STATEMENT EXECUTE FUNCTION core.require_resolution_officer();
 ALTER TABLE core.obr_drills ENABLE ALWAYS TRIGGER trg_obr_drills_append_only;
+ALTER TABLE core.obr_drills ENABLE ALWAYS TRIGGER trg_obr_drills_officer;
 
 -- Whose record it is and when it was made is not the caller's to say.
 CREATE FUNCTION core.obr_record_drill(
@@ -52,6 +55,10 @@ $$;
 REVOKE EXECUTE ON FUNCTION core.obr_record_drill(
     uuid, text, timestamptz, timestamptz, numeric, numeric, boolean, bigint, bytea, text, text, text
 ) FROM PUBLIC;
+-- The owner neither: who grants it back to himself is seen as drift.
+REVOKE EXECUTE ON FUNCTION core.obr_record_drill(
+    uuid, text, timestamptz, timestamptz, numeric, numeric, boolean, bigint, bytea, text, text, text
+) FROM bank_core_migrate_user;
 GRANT EXECUTE ON FUNCTION core.obr_record_drill(
     uuid, text, timestamptz, timestamptz, numeric, numeric, boolean, bigint, bytea, text, text, text
 ) TO bank_core_resolution_officer;
