@@ -22,7 +22,8 @@ from neonctl.errors import NeonctlError
 
 @dataclass(frozen=True)
 class ResolutionStatus:
-    """The state, the last event, the last seal and the partition's sums, all of one instant (``as_of``).
+    """The state, the last event, the last seal, the last drill and the partition's sums, all of one instant
+    (``as_of``).
 
     ``frozen``, ``available``: sums by currency over the accounts of the partition, amounts as text; empty unless
     activated.
@@ -47,6 +48,10 @@ class ResolutionStatus:
     seal_no: int | None
     seal_hash: bytes | None
     sealed_at: datetime | None
+    drill_id: UUID | None
+    drill_outcome: str | None
+    drill_ended_at: datetime | None
+    drill_report_sha256: bytes | None
     events: int
     accounts_partitioned: int
     frozen: Mapping[str, str]
@@ -80,17 +85,19 @@ def reconciliation_due(conn: psycopg.Connection[TupleRow]) -> bool:
 def status_document(status: ResolutionStatus, *, project: str, environment: str) -> dict[str, Any]:
     """The status as it is shown and signed: JSON without fractions, amounts as text."""
     facts = shown(status)
-    last, seal = (
+    last, seal, drill = (
         ("last_event_no", "last_event_id", "last_event_type", "last_event_at"),
         ("seal_no", "seal_hash", "sealed_at"),
+        ("drill_id", "drill_outcome", "drill_ended_at", "drill_report_sha256"),
     )
     return {
         "kind": "obr-status",
         "project": project,
         "environment": environment,
-        **{name: value for name, value in facts.items() if name not in {*last, *seal, "as_of"}},
+        **{name: value for name, value in facts.items() if name not in {*last, *seal, *drill, "as_of"}},
         "last_event": _part(facts, last),
         "seal": _part(facts, seal),
+        "last_drill": _part(facts, drill),
         "as_of": facts["as_of"],
     }
 
@@ -113,4 +120,8 @@ def _shown(name: str, value: Any) -> Any:
 
 
 def _part(facts: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any] | None:
-    return None if facts[names[0]] is None else {name.removeprefix("last_"): facts[name] for name in names}
+    return (
+        None
+        if facts[names[0]] is None
+        else {name.removeprefix("last_").removeprefix("drill_"): facts[name] for name in names}
+    )
