@@ -63,6 +63,14 @@ class BranchCalls(Calls):
         self._operations.settle(project_id, doing)
         return True
 
+    def settle_branch(self, project_id: str, branch_id: str) -> bool:
+        """``settle`` for one branch, however busy the others are. Raises ServiceError."""
+        doing = Doing(f"branch `{branch_id}`", "read")
+        if not self._operations.busy(project_id, doing, branch_id=branch_id):
+            return False
+        self._operations.settle(project_id, doing, branch_id=branch_id)
+        return True
+
     def wait_for_branch(self, project_id: str, branch_id: str) -> BranchSnapshot:
         """Wait until a branch takes queries. Raises ServiceError."""
         return self._ready(project_id, branch_id, Doing(f"branch `{branch_id}`", "read"))

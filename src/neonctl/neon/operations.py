@@ -35,8 +35,8 @@ class Operations:
         for operation in started:
             self._finish(project_id, operation, doing, pauses, fresh=operation is started[0])
 
-    def settle(self, project_id: str, doing: Doing) -> None:
-        """Wait until nothing of the project is running, as far as Neon lists it.
+    def settle(self, project_id: str, doing: Doing, *, branch_id: str | None = None) -> None:
+        """Wait until nothing of the project, or of one branch, is running, as far as Neon lists it.
 
         The list lags behind, and of work in several steps the next one may not be listed yet (facts.md 6): only
         a list that stays quiet counts. Newest come first, and what is unfinished is new: one page is enough.
@@ -44,21 +44,25 @@ class Operations:
         pauses = self.pauses(doing, "other work of the project")
         quiet = 0
         while quiet < _QUIET_LISTS:
-            running = self._running(project_id, doing)
+            running = self._running(project_id, doing, branch_id)
             quiet = 0 if running else quiet + 1
             for operation in reversed(running):
                 self._finish(project_id, operation, doing, pauses, fresh=operation is running[-1])
             if quiet:
                 self._transport.sleep(_QUIET_PAUSE)
 
-    def busy(self, project_id: str, doing: Doing) -> bool:
-        """Whether Neon lists work of the project that has not ended."""
-        return bool(self._running(project_id, doing))
+    def busy(self, project_id: str, doing: Doing, *, branch_id: str | None = None) -> bool:
+        """Whether Neon lists work of the project, or of one branch, that has not ended."""
+        return bool(self._running(project_id, doing, branch_id))
 
-    def _running(self, project_id: str, doing: Doing) -> list[Body]:
+    def _running(self, project_id: str, doing: Doing, branch_id: str | None = None) -> list[Body]:
         body = self._transport.get(f"/projects/{project_id}/operations", doing, {"limit": 100})
         with reading(doing):
-            return [operation for operation in items(body, "operations") if not _ended(operation)]
+            return [
+                operation
+                for operation in items(body, "operations")
+                if not _ended(operation) and branch_id in {None, operation.get("branch_id")}
+            ]
 
     def pauses(self, doing: Doing, awaited: str) -> Iterator[None]:
         """Sleep at each step, longer and longer with jitter; raise when the budget is used up."""

@@ -37,6 +37,8 @@ class BranchSnapshot:
     state: str  # init, resetting, ready, archived
     init_source: str | None = None
     expires_at: datetime | None = None
+    ttl_seconds: int | None = None  # from the moment its expiry was set
+    created_at: datetime | None = None
     annotations: Mapping[str, str] = field(default_factory=dict[str, str])
 
 

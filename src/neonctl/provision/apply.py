@@ -116,10 +116,12 @@ class Provisioner:
         return lambda: self._step(change, self._remove)
 
     def _remove(self, change: AnyChange) -> None:
-        aws = self._desired.environments[change.environment].aws
+        spec = self._desired.environments[change.environment]
+        aws = spec.aws
         match change:
             case DeleteSecret():
-                self._services.aws(aws).secrets().delete(change.secret, recovery_days=aws.recovery_window_days)
+                days = None if spec.kind == "preview" else aws.recovery_window_days
+                self._services.aws(aws).secrets().delete(change.secret, recovery_days=days)
             case DeleteParameter():
                 self._services.aws(aws).parameters().delete([change.parameter])
             case _:

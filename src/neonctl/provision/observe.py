@@ -37,7 +37,7 @@ def observe(desired: Desired, services: Services, *, selection: Sequence[str] | 
     names = with_sources(desired, selection)
     chosen = tuple(desired.environments) if selection is None else tuple(selection)
     neon_side, aws_side = pair(
-        lambda: _observe_neon(desired, services, names),
+        lambda: _observe_neon(desired, services, names, chosen),
         lambda: _observe_aws(desired, services, chosen),  # a job for dev has no business in prod's account
     )
     project, branches, environments = neon_side
@@ -87,22 +87,25 @@ def find_project(desired: Desired, services: Services) -> ProjectSnapshot | None
     return found[0] if found else None
 
 
-def _observe_neon(desired: Desired, services: Services, names: Sequence[str]) -> _NeonSide:
+def _observe_neon(desired: Desired, services: Services, names: Sequence[str], chosen: Sequence[str]) -> _NeonSide:
     project = find_project(desired, services)
     if project is None:
         return None, (), {name: EnvironmentSnapshot() for name in names}
+    previews = all(desired.environments[name].kind == "preview" for name in chosen)
     with meanwhile(_import_the_rest):
-        branches, endpoints = _settled(services, project.id)
-        environments = by_key(
-            lambda name: observe_environment(
-                desired,
-                services,
-                project,
-                branch_named(desired.environments[name].branch.name, branches),
-                endpoints,
-            ),
-            names,
-        )
+        if previews:
+            ours = [desired.environments[name].branch.name for name in chosen]
+            branches, endpoints = _settled_branches(services, project.id, ours)
+        else:
+            branches, endpoints = _settled(services, project.id)
+
+        def one(name: str) -> EnvironmentSnapshot:
+            branch = branch_named(desired.environments[name].branch.name, branches)
+            if previews and name not in chosen:  # a preview is judged by itself; of its source it is enough to know it
+                return EnvironmentSnapshot(branch=branch)
+            return observe_environment(desired, services, project, branch, endpoints)
+
+        environments = by_key(one, names)
     return project, branches, environments
 
 
@@ -132,6 +135,23 @@ def _settled(services: Services, project_id: str) -> tuple[tuple[BranchSnapshot,
         for branch_id in unready:
             services.neon.wait_for_branch(project_id, branch_id)
         if not waited and not unready:
+            return branches, endpoints
+
+
+def _settled_branches(
+    services: Services, project_id: str, names: Sequence[str]
+) -> tuple[tuple[BranchSnapshot, ...], tuple[EndpointSnapshot, ...]]:
+    """Branches and computes while nothing of these branches is under way: many previews are made at the same time."""
+    while True:
+        branches, endpoints = pair(
+            lambda: services.neon.list_branches(project_id), lambda: services.neon.list_endpoints(project_id)
+        )
+        ours = [branch for branch in branches if branch.name in names]
+        unready = [branch.id for branch in ours if branch.state not in USABLE]
+        for branch_id in unready:
+            services.neon.wait_for_branch(project_id, branch_id)
+        waited = [services.neon.settle_branch(project_id, branch.id) for branch in ours]
+        if not any(waited) and not unready:
             return branches, endpoints
 
 
