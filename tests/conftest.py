@@ -40,8 +40,12 @@ _MOST_WORKERS = 4  # each has a platform and a cluster of its own
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One process per processor for folders; a file or a test alone runs in this one, which starts sooner."""
+    """One process per processor for folders; a file or a test alone runs in this one, which starts sooner.
+
+    So does the sweep of ``tests/chaos``, which says how far it is.
+    """
     alone = len(config.args) == 1 and Path(config.args[0].split("::")[0]).is_file()
+    alone = alone or bool(getattr(config.option, "sweep", ""))
     ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return 0 if alone else min(ours, _MOST_WORKERS)
 
