@@ -4,6 +4,7 @@ import gc
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,10 @@ settings.register_profile("neonctl", deadline=None, suppress_health_check=[Healt
 settings.load_profile("neonctl")
 
 pytest_plugins = ["postgres_server", "platform_fixture", "bank_database"]
+
+# Every process that is started compiles anew what nobody may keep compiled: most of its processor time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Hundreds of clusters are made and thrown away: in memory where the machine has a file system for that, since
 # otherwise the tests mostly wait for the disk. What must survive a power cut is not decided by where it lies.
