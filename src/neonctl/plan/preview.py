@@ -126,9 +126,13 @@ def inherited_password_changes(
     known = managed_roles(desired) | RESERVED_ROLES | {owner}
     others = sorted(role.name for role in cluster.roles.values() if role.login and role.name not in known)
     theirs = [role for role in others if _SUPERUSER in cluster.roles[role].member_of]
+    if not snapshot.owner_renewed:
+        theirs.insert(0, owner)
+    if not theirs and not others:
+        return
     yield ReplaceInheritedPasswords(
         environment=name,
-        of_the_api=(owner, *theirs),
+        of_the_api=tuple(theirs),
         by_sql=tuple(role for role in others if role not in theirs),
         reason="they came along from the source",
     )
