@@ -1,4 +1,4 @@
-"""preview create | delete | list | prune: an environment for each pull request."""
+"""preview create | diff | delete | list | prune: an environment for each pull request."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neonctl.cli import preview_diff
 from neonctl.cli.options import command, command_group
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands about previews."""
     group = command_group(app, "preview", "Environments for pull requests: a copy of dev for each.")
     command(group, "create")(create)
+    preview_diff.register(group)
     command(group, "delete")(delete)
     command(group, "list")(list_)
     command(group, "prune")(prune)
@@ -53,7 +55,7 @@ def create(
     configuration = session.configuration([name])
     desired = configuration.desired
     preview_spec(desired)
-    services = session.services(desired, "preview create")
+    services = session.services(desired, "preview create", masked=True)
     audit = session.audit(desired, services)
     audit.open()
     session.say(f"Preview {name} of project {desired.platform.project.name}")

@@ -40,8 +40,8 @@ def diff(desired: Desired, observed: Observed, *, selection: Sequence[str] | Non
     """
     chosen = tuple(selection) if selection is not None else tuple(desired.environments)
     refuse(_refusals(desired, observed, chosen, adopt=adopt))
-    previews = all(desired.environments[name].kind == "preview" for name in chosen)
-    changes: list[AnyChange] = [] if previews else list(project_changes(desired, observed))  # theirs is one branch
+    # What restarts every compute, production's too, belongs to whoever answers for production.
+    changes: list[AnyChange] = list(project_changes(desired, observed)) if production(desired)[0] in chosen else []
     for name in chosen:
         spec = desired.environments[name]
         snapshot = observed.environments.get(name, EnvironmentSnapshot())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from neonctl import __version__
 from neonctl.errors import UsageError
+from neonctl.secret import unannounced
 from neonctl.vault.credentials import Sessions
 from neonctl.vault.session import AwsAccess
 
@@ -45,9 +46,22 @@ class Services:
     """Neon, AWS and Postgres as one environment after another needs them."""
 
     def __init__(
-        self, settings: Settings, desired: Desired, *, purpose: str, on_wait: Callable[[str], None] | None = None
+        self,
+        settings: Settings,
+        desired: Desired,
+        *,
+        purpose: str,
+        only_describes: bool = False,
+        on_wait: Callable[[str], None] | None = None,
+        on_secret: Callable[..., None] = unannounced,
     ) -> None:
+        """``only_describes``: nothing is changed and no secret's value read, so ``aws.plan_role_arn`` will do.
+
+        ``on_secret(*secrets)`` hears of every secret before it is used for anything.
+        """
         self.settings = settings
+        self._only_describes = only_describes
+        self._on_secret = on_secret
         self._desired = desired
         self.application_name = f"neonctl/{__version__} {purpose}"
         self._on_wait = on_wait
@@ -79,6 +93,7 @@ class Services:
 
     def _api_key(self) -> Secret:
         if self.settings.api_key is not None:
+            self._on_secret(self.settings.api_key)
             return self.settings.api_key
         name = self._desired.platform.neon.api_key_secret
         if name is None:
@@ -97,14 +112,16 @@ class Services:
             return self._aws_of(spec)
 
     def _aws_of(self, spec: AwsSpec) -> AwsAccess:
-        key = (spec.account_id, spec.region, spec.role_arn)
+        role = (self._only_describes and spec.plan_role_arn) or spec.role_arn
+        key = (spec.account_id, spec.region, role)
         if key not in self._aws:
             self._aws[key] = AwsAccess(
                 self.settings,
                 account_id=spec.account_id,
                 region=spec.region,
-                role_arn=spec.role_arn,
+                role_arn=role,
                 sessions=self._aws_sessions,
+                on_secret=self._on_secret,
             )
         return self._aws[key]
 
@@ -171,6 +188,7 @@ class Services:
         """A connection that verifies the server, closed at the end of the block."""
         from neonctl.postgres.connect import Login, connect
 
+        self._on_secret(password)
         login = Login(
             address=address,
             dbname=database,
