@@ -9,6 +9,7 @@ SOURCE = Path(__file__).parents[2] / "src/neonctl"
 
 # Each with the reason why a value must leave its Secret there.
 ALLOWED = {
+    "banking/signing/keys.py": "the passphrase of a key file",
     "cli/credentials.py": "secrets show and connection-string, with --reveal and on record",
     "cli/github_comment.py": "the Authorization header to GitHub",
     "cli/github_log.py": "masks: the runner must know a value to hide it",

@@ -7,8 +7,7 @@ be overtaken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
@@ -18,8 +17,8 @@ from typing import Final
 import psycopg
 from psycopg.rows import TupleRow
 
-from neonctl.banking.failures import translate
 from neonctl.banking.outbox import Event, mark_failed, mark_published, read_outbox
+from neonctl.banking.statement import transaction
 
 MAX_ATTEMPTS: Final = 10
 BACKOFF: Final = timedelta(seconds=1)
@@ -48,14 +47,16 @@ def relay(
     max_attempts: int = MAX_ATTEMPTS,
     backoff: timedelta = BACKOFF,
     on_event: Callable[[Event, str | None], object] | None = None,
+    record: Callable[[Relayed], object] | None = None,
 ) -> Relayed:
-    """Publish what waits, until nothing is ready. ``on_event`` hears of each event, and what was wrong with it.
+    """Publish what waits, until nothing is ready. ``on_event`` hears of each event, and what was wrong with it;
+    ``record`` is called inside each transaction that marks rows.
 
     Raises ``RetryableError`` OUTBOX_RELAY_BUSY, and what ``publish`` raises; what was accepted before is marked.
     """
     total = Relayed()
     while True:
-        with _round(conn):
+        with transaction(conn, "relaying events"):
             events = read_outbox(conn, limit=_ROWS)
             done = _Round(conn, publish, max_attempts, backoff, on_event)
             try:
@@ -63,21 +64,14 @@ def relay(
                     done.send(wave)
             finally:  # what was accepted stays accepted, whatever happened after it
                 done.mark()
+                if record is not None and done.result != Relayed():
+                    record(done.result)
                 total += done.result
                 failure = done.failure
         if failure is not None:
             raise failure
         if not events:
             return total
-
-
-@contextmanager
-def _round(conn: psycopg.Connection[TupleRow]) -> Generator[None]:
-    try:
-        with conn.transaction():
-            yield
-    except psycopg.Error as error:
-        raise translate(error, "relaying events") from None
 
 
 def waves(events: Sequence[Event]) -> list[list[list[Event]]]:

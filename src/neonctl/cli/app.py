@@ -15,6 +15,7 @@ from neonctl.cli import (
     jobs,
     ledger,
     migrate,
+    obr,
     platform,
     preview,
     provisioning,
@@ -60,6 +61,7 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
     snapshot.register(app)
     jobs.register(app)
     events.register(app)
+    obr.register(app)
     platform.register(app)
     schema.register(app)
     _keep_only(app, arguments)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from neonctl.pipelines.configuration import Configuration
     from neonctl.provision.audit import AuditLog
     from neonctl.provision.services import Services
+    from neonctl.secret import Secret
 
 
 class Session:
@@ -122,6 +123,25 @@ class Session:
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             raise UnsafePlanError("NOT_CONFIRMED", "not confirmed: nothing has been changed")
 
+    def confirm_by_name(self, name: str, given: str | None, *, scope: str, about: str) -> None:
+        """What cannot be taken back: ``name`` and the ``scope`` that it is done in have to be typed (``--yes`` is not
+        enough). Scripts give ``name`` as ``--confirm``: ``given``. Raises ``UnsafePlanError``.
+        """
+        if given == name:
+            return
+        if given is not None or self.options.no_input or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            wrong = "" if given is None else f", and --confirm says {given:.60}"
+            raise UnsafePlanError(
+                "CONFIRMATION_MISSING",
+                f"this needs to be confirmed by its name{wrong}",
+                hint=f"read what would be done, then add --confirm {name}",
+                details={"about": about.splitlines()},
+            )
+        sys.stderr.write(f"{about}\nType `{scope} {name}` to do this: ")
+        sys.stderr.flush()
+        if sys.stdin.readline().split() != [scope, name]:
+            raise UnsafePlanError("NOT_CONFIRMED", "not confirmed: nothing has been changed")
+
     # --- what commands need ---------------------------------------------------------------------------------
 
     @property
@@ -138,6 +158,11 @@ class Session:
     def config_dir(self) -> Path:
         """Where the YAML is."""
         return self._settings.config_dir
+
+    @property
+    def key_passphrase(self) -> Secret | None:
+        """The passphrase of the key file that signs, where the environment gives one."""
+        return self._settings.key_passphrase
 
     @property
     def settings(self) -> Settings:

@@ -191,6 +191,16 @@ class PreviewPolicy(Model):
     ttl_seconds: int = Field(default=604_800, ge=3_600, le=2_592_000)
 
 
+class ResolutionSpec(Model):
+    """Open Bank Resolution in one environment."""
+
+    status_key_id: str | None = Field(
+        default=None,
+        description="KMS key (ECC_NIST_P256, SIGN_VERIFY) that signs status, exports and drill reports; "
+        "unset: a key file given with --key, on the embedded platform one made there",
+    )
+
+
 class EnvironmentSpec(Model):
     """``environments/<name>.yaml``."""
 
@@ -204,6 +214,7 @@ class EnvironmentSpec(Model):
     production_data: bool = Field(False, description="Holds real customer data: it never flows to another environment")
     aws: AwsSpec
     migrations: MigrationPolicy = MigrationPolicy()
+    resolution: ResolutionSpec = ResolutionSpec()
     preview: PreviewPolicy | None = None
     state: State = "present"
 

@@ -9,7 +9,7 @@ from typing import Literal
 from neonctl.desired.preview import preview_name
 from neonctl.plan.observed import BranchSnapshot
 
-Purpose = Literal["proof", "rehearsal"]  # what a throw-away branch is for
+Purpose = Literal["proof", "rehearsal", "drill"]  # what a throw-away branch is for
 
 MANAGED_BY = "managed-by"
 ENVIRONMENT = "neonctl-environment"
@@ -21,7 +21,7 @@ PURPOSE = "neonctl-purpose"
 SOURCE = "neonctl-source"
 UNTIL = "neonctl-until"
 
-_PURPOSES = ("proof", "rehearsal")
+_PURPOSES = ("proof", "rehearsal", "drill")
 
 
 def branch_annotations(environment: str, *, build: str) -> dict[str, str]:
@@ -72,7 +72,7 @@ def throwaway_annotations(environment: str, *, purpose: Purpose, until: datetime
 
 
 def is_throwaway(branch: BranchSnapshot) -> bool:
-    """Whether neonctl made this branch for one proof or rehearsal. It belongs to no environment."""
+    """Whether neonctl made this branch for one proof, rehearsal or drill. It belongs to no environment."""
     return is_ours(branch) and branch.annotations.get(PURPOSE) in _PURPOSES
 
 

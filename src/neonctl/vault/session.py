@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from neonctl.settings import Settings
     from neonctl.vault.events import EventBus
+    from neonctl.vault.signing import SigningKey
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,14 @@ class AwsAccess:
         with self._lock:
             self.caller()
             return EventBus(self._client("events"), name)
+
+    def signing_key(self, key_id: str) -> SigningKey:
+        """Return a key of this account and region that signs, by id, ARN or alias."""
+        from neonctl.vault.signing import SigningKey
+
+        with self._lock:
+            self.caller()
+            return SigningKey(self._client("kms"), key_id)
 
     def _refuse_other_account(self, found: Caller) -> None:
         if found.account_id != self._account_id:
