@@ -141,23 +141,18 @@ def shown_instruction(instruction: Instruction) -> dict[str, object]:
 
 def validity_of(instruction: Instruction) -> tuple[datetime, datetime | None]:
     """From when until when the key of an add-key instruction is valid."""
-    begin, end = instruction.terms["valid_from"], instruction.terms["valid_until"]
-    return datetime.fromtimestamp(int(str(begin)), UTC), None if end is None else datetime.fromtimestamp(
-        int(str(end)), UTC
+    begin, end = (
+        None if second is None else datetime.fromtimestamp(int(str(second)), UTC)
+        for second in (instruction.terms["valid_from"], instruction.terms["valid_until"])
     )
+    assert begin is not None, "the form of an instruction demands it"
+    return begin, end
 
 
 def event_facts(event: ResolutionEvent) -> dict[str, object]:
     """What the records say of an event."""
-    names = (
-        "event_id",
-        "event_no",
-        "accounts_partitioned",
-        "total_frozen_amount",
-        "total_available_amount",
-        "replayed",
-    )
-    return {name: getattr(event, name) for name in names}
+    names = ("event_id", "event_no", "accounts_partitioned", "total_frozen_amount", "total_available_amount")
+    return {name: getattr(event, name) for name in (*names, "replayed")}
 
 
 def told(desk: Desk, event_type: str, result: Mapping[str, Any]) -> int:

@@ -136,7 +136,7 @@ def obr_reconcile(session: Session, env: Environment) -> int:
     desk = Desk(session, env, "obr reconcile")
     with desk.changing("obr.reconcile", f"{env}/bank_core") as change:
         done = change.commit(lambda: reconcile(change.conn, trace=desk.trace), _reconciled)
-    result = {**shown(done), "differences": done.differences}
+    result: dict[str, Any] = {**shown(done), "differences": done.differences}
     desk.log("obr_partition_reconciled", **_reconciled(done))
     facts = ("event_id", "status", "accounts_partitioned", "total_frozen_amount", "total_available_amount")
     text = lines({name: result[name] for name in (*facts, "differences")})
