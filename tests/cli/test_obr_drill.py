@@ -265,6 +265,7 @@ def test_two_at_once_do_not_disturb_each_other(uat, tmp_path):
         (["--haircut", "0.25", "--de-minimis", "-1"], "AMOUNT_INVALID"),
         (["--haircut", "0.25", "--release", "0"], "PERCENT_INVALID"),
         (["--haircut", "0.25", "--lifetime", "soon"], "DURATION_INVALID"),
+        (["--haircut", "0.25", "--lifetime", "31d"], "DURATION_INVALID"),
         (["--haircut", "0.25", "--out", "/dev/null/x"], "OUTPUT_UNWRITABLE"),
         (["--haircut", "0.25", "--key", "absent.pem"], "FILE_UNREADABLE"),
     ],

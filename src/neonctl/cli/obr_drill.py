@@ -50,10 +50,13 @@ def obr_drill(
     from neonctl.banking.drills.record import record_drill
     from neonctl.banking.moments import parse_duration
     from neonctl.cli.progress import ProgressLines
-    from neonctl.pipelines.drill import Order, drill_environment
+    from neonctl.errors import UsageError
+    from neonctl.pipelines.drill import LONGEST, Order, drill_environment
 
     parameters = _parameters(haircut, de_minimis, release, equal_shares=equal_shares)
     lasting = parse_duration(lifetime)
+    if lasting > LONGEST:
+        raise UsageError("DURATION_INVALID", f"{lifetime}: no branch may expire later than in {LONGEST.days} days")
     desk = Desk(session, env, "obr drill")
     signer = signer_of(desk, key, passphrase_file)
     _usable(out)
