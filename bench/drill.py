@@ -54,7 +54,9 @@ def _drill(platform: Platform, out: str) -> dict[str, float]:
     found: Any = json.loads(said)
     if not found["passed"]:
         raise RuntimeError(f"the drill failed: {found['report']}")
-    return {phase["name"]: phase["took_ms"] / 1000 for phase in found["report"]["phases"]}
+    report = found["report"]
+    parts = {phase["name"]: phase["took_ms"] / 1000 for phase in report["phases"]}
+    return parts | {f"activate.{name}": took / 1000 for name, took in report["activation_parts_ms"].items()}
 
 
 def _floor(owner: psycopg.Connection[tuple[object, ...]]) -> float:

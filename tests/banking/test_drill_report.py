@@ -32,6 +32,7 @@ def sample(*, held: bool = True, **changes: object) -> Drill:
         "program": "neonctl 0.1.0",
         "rounding": ["Available is the rest."],
         "phases": [Phase("activate", "Activation", 2710, 21_000), Phase("unwind", "Unwind", 35_400, 17_000)],
+        "activation_parts": {"partition": 4100, "holders_evidence": 900},
         "sums": [Sums("NZD", 990_000, 20_000, 12, Decimal("-4.50"), Decimal("1234567.89"), Decimal("0.01"))],
         "proofs": [
             Proof("sums", "Frozen and available add up", True, "990,000 accounts"),

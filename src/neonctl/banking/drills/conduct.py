@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -51,6 +51,7 @@ class Doors:
 class Findings:
     """What was seen so far."""
 
+    activation_parts: Mapping[str, int] = field(default_factory=dict[str, int])
     sums: Sequence[Sums] = ()
     depositors: DepositorView | None = None
     proofs: list[Proof] = field(default_factory=list[Proof])
@@ -120,6 +121,7 @@ class Conduct:
                 known = set(self._record_faults())
             with phase("activate", "Activation"):
                 activated = officer.activate()
+                found.activation_parts = _parts(activated)
             with phase("sums", "Sums proven"):
                 self._prove_split(activated)
                 found.proofs += officer.refusals()
@@ -225,3 +227,9 @@ class Conduct:
             self.findings.proofs.append(
                 Proof("ledger", "The ledger of what was posted for good verifies", not faults, seen)
             )
+
+
+def _parts(activated: ResolutionEvent) -> Mapping[str, int]:
+    """What the activation itself says of its parts, in milliseconds."""
+    seconds: Mapping[str, float] = activated.metadata.get("seconds", {})
+    return {name: round(float(took) * 1000) for name, took in seconds.items()}
