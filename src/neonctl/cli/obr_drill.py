@@ -68,6 +68,7 @@ def obr_drill(
             order, desired=desk.desired, services=desk.services, progress=progress, audit=desk.audit
         )
     report, page = _write(drill, signer, out)
+    session.say(f"Report written: {report}")
     key_id = signer.public.key_id
     details = {"drill_id": str(drill.drill_id), "haircut": f"{parameters.haircut:.4f}", "report": report.name}
     with desk.changing("obr.drill", f"{env}/bank_core", details, role="resolution_officer") as change:
