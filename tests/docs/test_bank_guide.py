@@ -16,10 +16,10 @@ GUIDE = ROOT / "docs" / "guides" / "bank.md"
 _ASSIGNED = re.compile(r"^(\w+)=\$\((.*?) \| jq -r \.(\w+)\)$")
 
 
-def follow(provisioned) -> dict[str, str]:
-    """Run every command of the guide; the values that it puts into variables."""
+def follow(provisioned, guide=GUIDE) -> dict[str, str]:
+    """Run every command of a guide; the values that it puts into variables."""
     known: dict[str, str] = {}
-    for line in filter(None, shell(GUIDE).splitlines()):
+    for line in filter(None, shell(guide).splitlines()):
         assigned = _ASSIGNED.match(line)
         text = assigned[2] if assigned else line
         for name, value in known.items():

@@ -71,7 +71,7 @@ _HINTS: Mapping[str, str | None] = MappingProxyType(
         "OBR_KEY_EXISTS": None,
         "OBR_KEY_UNKNOWN": "`neonctl obr keys list`",
         "OBR_LAST_OFFICERS": "register another officer's key first",
-        "OBR_INSTRUCTION_MISSING": "give --instruction, or --emergency with two officers' documents",
+        "OBR_INSTRUCTION_MISSING": "have it signed: `neonctl obr sign` writes the documents",
         "OBR_INSTRUCTION_INVALID": "`neonctl obr sign` writes one",
         "OBR_INSTRUCTION_PAYLOADS_DIFFER": "both officers sign the same file",
         "OBR_INSTRUCTION_SAME_OFFICER": "two different officers sign",
