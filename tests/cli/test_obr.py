@@ -178,11 +178,11 @@ def test_the_name_must_be_typed(weekend, account):
     assert "haircut       0.2500" in said
     assert "signed by     rbnz" in said
     surroundings = w.provisioned.environment({"NEONCTL_TARGET": "local"})
-    for answer in ("activate-0.2500\n", "prod activate-0.2500\n"):
+    for answer, code in (("activate-0.2500\n", 3), ("prod activate-0.2500\n", 3), ("\x03", 130)):
         result = run_on_terminal(
             "obr", *act, *ENV, answer=answer, question="to do this", cwd=w.provisioned.folder, env=surroundings
         )
-        assert result.code == 3, result.stderr
+        assert result.code == code, result.stderr
     assert w.done("status")["resolution_state"] == "pre_positioned"
 
 
