@@ -123,7 +123,8 @@ def test_a_permanent_haircut_is_posted_as_credit_loss(obr: Resolution) -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "said"), [("25.01", "more than"), ("0.00", "no amount"), ("-1.00", "no amount"), ("1", "no amount"), ("x", "no amount")]
+    ("amount", "said"),
+    [("25.01", "more than"), ("0.00", "no amount"), ("-1.00", "no amount"), ("1", "no amount"), ("x", "no amount")],
 )
 def test_a_write_off_beyond_the_frozen_amount_is_refused(obr: Resolution, amount: str, said: str) -> None:
     account = obr.customer("100.00")

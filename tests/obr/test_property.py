@@ -56,7 +56,7 @@ def _split(case: Case, balance: Decimal, haircut: Decimal, de_minimis: Decimal) 
 
 
 @pytest.fixture(scope="module")
-def lasting(postgres_server, bank_template):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def lasting(postgres_server, bank_template):  # type: ignore[no-untyped-def]
     """One bank for all examples: each ends it where it began."""
     with postgres_server.database(bank_template) as name:
         bank = Bank(postgres_server, name)
