@@ -83,12 +83,26 @@ class Resolution:
     def till(self) -> uuid.UUID:
         return open_internal(self.app)
 
-    def register(self, key: Key, documents: list[str] | None = None, conn: Connection | None = None, **terms: Any) -> Any:
-        asked = {"valid_from": terms.get("valid_from", int(time.time()) - 3600), "valid_until": terms.get("valid_until")}
+    def register(
+        self, key: Key, documents: list[str] | None = None, conn: Connection | None = None, **terms: Any
+    ) -> Any:
+        asked = {
+            "valid_from": terms.get("valid_from", int(time.time()) - 3600),
+            "valid_until": terms.get("valid_until"),
+        }
         return one(
             conn or self.officer,
             "SELECT * FROM core.obr_register_key(%s, %s, %s, to_timestamp(%s), to_timestamp(%s), %s, %s, %s, 'test', NULL)",
-            [key.name, key.kind, json.dumps(key.jwk), asked["valid_from"], asked["valid_until"], documents, SCOPE, "RBNZ-1"],
+            [
+                key.name,
+                key.kind,
+                json.dumps(key.jwk),
+                asked["valid_from"],
+                asked["valid_until"],
+                documents,
+                SCOPE,
+                "RBNZ-1",
+            ],
         )
 
     def add_key(self, key: Key, *signers: Key, **terms: Any) -> Any:
@@ -124,7 +138,9 @@ class Resolution:
         reference: str = "RBNZ-1",
     ) -> dict[str, Any]:
         if documents is None:
-            said = claims("activate", haircut=haircut, de_minimis=de_minimis, equal_shares=equal_shares, reference=reference)
+            said = claims(
+                "activate", haircut=haircut, de_minimis=de_minimis, equal_shares=equal_shares, reference=reference
+            )
             documents = [self.rbnz.sign(said)]
         return one(
             conn or self.officer,
