@@ -1,9 +1,11 @@
-"""``neonctl preview create`` with six databases and all their migrations, beside a script of the bare steps.
+"""``neonctl preview create`` with six databases and a migration in each, beside a script of the bare steps.
 
-dev is provisioned without any migration, so that every preview runs all of them. Floor, one step after another as a
-script would have it: ``POST /branches`` with a compute, its operation asked for all the time; psql for each database,
-over TLS as its owner, with every file in a transaction of its own and Flyway's row; the owner's password reset through
-the API and one psql that sets the password of every other role. Nobody stores, tries, records or proves anything.
+dev has what this repository has; the pull request brings one more migration to each database. Floor, one step after
+another as a script would have it: ``POST /branches`` with a compute, its operation asked for all the time; the owner's
+password reset through the API and one psql that sets the password of every other role; psql for each database, over
+TLS, with its file in a transaction and Flyway's row. Nobody stores, tries, records or proves anything.
+
+What Python takes to start and to import is not counted, what psql takes to start is; ``details`` has whole processes.
 """
 
 from __future__ import annotations
@@ -22,7 +24,6 @@ from bench.raw_api import RawApi
 from neonctl.desired.model import Desired, role_name
 from neonctl.local.state import branches
 from neonctl.migrations.evidence import Provenance
-from neonctl.migrations.history import CREATE_TABLE
 from neonctl.pipelines.configuration import Configuration, read_configuration, with_previews
 from neonctl.pipelines.preview import create_preview
 from neonctl.plan.ownership import PullRequest
@@ -33,7 +34,23 @@ from neonctl.provision.services import Services
 if TYPE_CHECKING:
     from neonctl.local.state import Platform
 
-_DB = Path("db")
+_SCHEMAS = {
+    "bank_core": "core",
+    "bank_kyc": "kyc",
+    "bank_aml": "aml",
+    "bank_payments": "payments",
+    "bank_credit": "credit",
+    "bank_app": "app",
+}
+_UP = """\
+CREATE TABLE {schema}.notes (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    note text NOT NULL,
+    written_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX notes_by_time ON {schema}.notes (written_at);
+COMMENT ON TABLE {schema}.notes IS 'What the pull request adds';
+"""
 
 
 def run(runs: int) -> list[Figure]:
@@ -44,8 +61,8 @@ def run(runs: int) -> list[Figure]:
     folder = Path(tempfile.mkdtemp(prefix="neonctl-bench-preview-"))
     try:
         with embedded() as platform:
-            (folder / "empty").mkdir()
-            neonctl(platform, "apply", "--db", str(folder / "empty"), "--env", "prod", "--env", "dev")
+            neonctl(platform, "apply")
+            _write_pull_request(folder / "db")
             maker, script = _Maker(platform, folder), _Script(platform, folder)
             maker.create(900)  # imports, connections, the parser: what a process does once
             maker.delete(900)
@@ -55,7 +72,7 @@ def run(runs: int) -> list[Figure]:
                 made.append(timed(lambda number=number: maker.create(number)))
                 maker.delete(number)
             for number in range(101, 101 + min(runs, 3)):
-                whole.append(neonctl(platform, "preview", "create", str(number)))
+                whole.append(neonctl(platform, "preview", "create", str(number), "--db", str(folder / "db")))
                 maker.delete(number)
             maker.close()
             script.close()
@@ -73,12 +90,22 @@ def run(runs: int) -> list[Figure]:
     ]
 
 
+def _write_pull_request(folder: Path) -> None:
+    """The repository's migrations, and one more in each database."""
+    shutil.copytree("db", folder)
+    for database, schema in _SCHEMAS.items():
+        number = sum(1 for _ in (folder / database / "migrations").glob("V*.sql")) + 1
+        up, down = f"V{number:03d}__add_notes.sql", f"U{number:03d}__add_notes_rollback.sql"
+        (folder / database / "migrations" / up).write_text(_UP.format(schema=schema))
+        (folder / database / "migrations" / down).write_text(f"DROP TABLE {schema}.notes;\n")
+
+
 class _Maker:
     """What is measured, without what Python takes to start."""
 
     def __init__(self, platform: Platform, folder: Path) -> None:
         self._platform = platform
-        self._configuration = read_configuration(Path("config"), _DB)
+        self._configuration = read_configuration(Path("config"), folder / "db")
         self._services = Services(settings(platform), self._configuration.desired, purpose="bench")
         self._sink = f"file:{folder}/audit.jsonl"
 
@@ -109,7 +136,7 @@ class _Script:
         self._api = RawApi(platform)
         self._platform = platform
         self._folder = folder
-        self._configuration = read_configuration(Path("config"), _DB)
+        self._configuration = read_configuration(Path("config"), folder / "db")
         self._dev = next(each for each in branches(platform) if each.branch == "dev")
         for database in self._configuration.migrations:
             (folder / f"{database}.sql").write_text(_script(self._configuration, database))
@@ -154,9 +181,9 @@ class _Script:
 
 
 def _script(configuration: Configuration, database: str) -> str:
-    """Every file of a database in a transaction of its own, with Flyway's row, as the role that owns the schemas."""
-    text = [f"SET ROLE {role_name(database, 'migrate_user')};\n", f"{CREATE_TABLE};\n"]
-    for file in configuration.migrations[database].versioned:
+    """The newest file of a database in a transaction, with Flyway's row, as the role that owns the schemas."""
+    text = [f"SET ROLE {role_name(database, 'migrate_user')};\n"]
+    for file in configuration.migrations[database].versioned[-1:]:
         facts = f"{file.number}, '{file.version}', 'x', 'SQL', '{file.script}', {file.checksum}"
         row = f"INSERT INTO flyway_schema_history VALUES ({facts}, current_user, now(), 1, true);"
         text.append(f"BEGIN;\n{file.sql}\n;\n{row}\nCOMMIT;\n")

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 _DONE = frozenset({"finished", "skipped"})
 _FAILED = frozenset({"failed", "error", "cancelled"})
-# Grown gently: the wait overshoots the work by an eighth at most.
-_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 2.0, 1.125
+# Quick work is asked for a few times at once; then grown gently: the wait overshoots the work by an eighth at most.
+_FIRST_PAUSE, _QUICK_UNTIL, _QUICK_GROWTH = 0.02, 0.1, 1.25
+_LONGEST_PAUSE, _GROWTH = 2.0, 1.125
 _QUIET_LISTS, _QUIET_PAUSE = 3, 0.25
 
 
@@ -51,9 +52,14 @@ class Operations:
             if quiet:
                 self._transport.sleep(_QUIET_PAUSE)
 
-    def busy(self, project_id: str, doing: Doing, *, branch_id: str | None = None) -> bool:
-        """Whether Neon lists work of the project, or of one branch, that has not ended."""
-        return bool(self._running(project_id, doing, branch_id))
+    def busy(self, project_id: str, doing: Doing) -> bool:
+        """Whether Neon lists work of the project that has not ended."""
+        return bool(self._running(project_id, doing))
+
+    def busy_branches(self, project_id: str, doing: Doing) -> frozenset[str]:
+        """The branches with work that Neon lists as not ended."""
+        running = self._running(project_id, doing)
+        return frozenset(str(each["branch_id"]) for each in running if each.get("branch_id"))
 
     def _running(self, project_id: str, doing: Doing, branch_id: str | None = None) -> list[Body]:
         body = self._transport.get(f"/projects/{project_id}/operations", doing, {"limit": 100})
@@ -79,7 +85,7 @@ class Operations:
                 self._transport.tell(f"{doing.subject}: waiting for {awaited}")
             self._transport.sleep(jittered)
             yield
-            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+            pause = min(pause * (_QUICK_GROWTH if pause < _QUICK_UNTIL else _GROWTH), _LONGEST_PAUSE)
 
     def _finish(self, project_id: str, operation: Body, doing: Doing, pauses: Iterator[None], *, fresh: bool) -> None:
         """``fresh``: what is known of it was said just now; otherwise time went by, so ask before pausing."""

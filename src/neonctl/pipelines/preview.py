@@ -7,7 +7,7 @@ the same plan and the same steps. So a run that was killed anywhere is finished 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from neonctl.desired.preview import preview_name
@@ -16,8 +16,9 @@ from neonctl.migrations.check import MigrationHistoryError
 from neonctl.pipelines.apply import apply_plan
 from neonctl.pipelines.preview_files import require_known, require_unedited
 from neonctl.plan.diff import diff
-from neonctl.provision.observe import observe
-from neonctl.provision.preview import PreviewSite, State
+from neonctl.provision.observe import observe, observe_aws
+from neonctl.provision.parallel import pair
+from neonctl.provision.preview import PreviewBranch, PreviewSite, State
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -69,16 +70,41 @@ def create_preview(
     ``configuration`` has the preview in it (``with_previews``). Raises ``UnsafePlanError`` for what is refused,
     MIGRATION_EDITED and MIGRATION_UNKNOWN with what to do about it, and what ``apply_plan`` raises.
     """
+    with services.keeping_connections():
+        return _create(
+            pull_request,
+            configuration,
+            services,
+            recreate=recreate,
+            progress=progress,
+            audit=audit,
+            provenance=provenance,
+        )
+
+
+def _create(
+    pull_request: PullRequest,
+    configuration: Configuration,
+    services: Services,
+    *,
+    recreate: bool,
+    progress: Progress,
+    audit: AuditLog,
+    provenance: Callable[[str], Provenance],
+) -> Preview:
     name = preview_name(pull_request.number)
     desired = configuration.desired
     site = PreviewSite(desired, services, progress=progress, audit=audit)
-    made = site.ensure(pull_request, recreate=recreate)
-    observed = observe(desired, services, selection=[name])
+    made, aws = pair(
+        lambda: site.ensure(pull_request, recreate=recreate), lambda: observe_aws(desired, services, [name])
+    )
+    looked = observe(desired, services, selection=[name], project=made.project, aws=aws)
+    observed = _with_owner_renewed(looked, name, made)
     try:
         plan = diff(desired, observed, selection=[name], adopt=True)
     except UnsafePlanError as refusal:
         if _says(refusal, "DATA_FLOWS_DOWN") and made.state != "refreshed":
-            site.delete(site.project().id, made.branch)  # what must not be here does not stay here
+            site.delete(made.project.id, made.branch)  # what must not be here does not stay here
         if _says(refusal, "MIGRATION_EDITED"):
             require_unedited(configuration, name, observed, services)
         raise
@@ -108,6 +134,14 @@ def create_preview(
         applied.migrations.get(name, {}),
         unknown,
     )
+
+
+def _with_owner_renewed(observed: Observed, name: str, made: PreviewBranch) -> Observed:
+    """What this run knows and no look can tell."""
+    snapshot = observed.environments[name]
+    if made.state == "refreshed" or snapshot.branch is None or snapshot.branch.id != made.branch.id:
+        return observed
+    return replace(observed, environments={**observed.environments, name: replace(snapshot, owner_renewed=True)})
 
 
 def _says(refusal: NeonctlError, code: str) -> bool:

@@ -126,9 +126,13 @@ def inherited_password_changes(
     known = managed_roles(desired) | RESERVED_ROLES | {owner}
     others = sorted(role.name for role in cluster.roles.values() if role.login and role.name not in known)
     theirs = [role for role in others if _SUPERUSER in cluster.roles[role].member_of]
+    if not snapshot.owner_renewed:
+        theirs.insert(0, owner)
+    if not theirs and not others:
+        return
     yield ReplaceInheritedPasswords(
         environment=name,
-        of_the_api=(owner, *theirs),
+        of_the_api=tuple(theirs),
         by_sql=tuple(role for role in others if role not in theirs),
         reason="they came along from the source",
     )
@@ -144,7 +148,7 @@ def prunable(
 ) -> tuple[BranchSnapshot, ...]:
     """Previews whose pull request is not in ``still_open``, or that no run has refreshed for ``older_than``.
 
-    Those of other repositories are left out. Raises ``UsageError`` when several share the project and none is named:
+    With ``repository`` only its own; one that was made without saying whose it is, is nobody's. Raises ``UsageError`` when several share the project and none is named:
     whose numbers are these?
     """
     named = {each.repository for branch in branches if (each := previewed(branch)) and each.repository}
@@ -158,7 +162,7 @@ def prunable(
         branch
         for branch in branches
         if (pull_request := previewed(branch)) is not None
-        and same_repository(pull_request.repository, repository)
+        and (repository is None or (pull_request.repository or "").casefold() == repository.casefold())
         and (
             (still_open is not None and pull_request.number not in still_open)
             or (older_than is not None and (at := refreshed_at(branch)) is not None and now - at > older_than)

@@ -59,9 +59,8 @@ class Provisioner:
             _environments(inside),
         )
 
-    def finish(self, plan: Plan, observed: Observed) -> None:
+    def finish(self, plan: Plan, world: World) -> None:
         """What needs tables: privileges on them, publications, parameters that name them."""
-        world = World(self._desired, observed, self._services)
         changes = [change for change in plan.work if change.stage >= Stage.ROLE]
         for_each(
             lambda environment: self._environment(environment, _of(environment, changes), world),

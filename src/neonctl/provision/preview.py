@@ -30,6 +30,7 @@ _TRIES = 3  # a branch may expire, or be made by another run, between looking an
 class PreviewBranch:
     """The branch as it stands, and what was done for that."""
 
+    project: ProjectSnapshot
     branch: BranchSnapshot
     parent: BranchSnapshot
     state: State
@@ -80,7 +81,7 @@ class PreviewSite:
             else:
                 branch, state = self._created(project.id, parent, branches, pull_request), "created"
             if branch is not None:
-                return PreviewBranch(branch, parent, "recreated" if recreated else state)
+                return PreviewBranch(project, branch, parent, "recreated" if recreated else state)
         raise RetryableError(
             "PREVIEW_CHANGING",
             f"branch {preview_name(pull_request.number)} comes and goes while it is being looked at",
@@ -112,6 +113,8 @@ class PreviewSite:
             self._record("create", name, "failed", {})
             raise
         self._record("create", name, "done", {"source": parent.name, "until": until.isoformat()})
+        # At once: it ends connections, and until then who could administer the source can administer this.
+        self._services.neon.reset_password(project_id, branch.id, self._desired.platform.project.owner_role)
         self._tell(name, f"branch {name} from {parent.name}", "done")
         return branch
 

@@ -7,8 +7,8 @@ who waits for Neon's answer has time to import the driver.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from neonctl.neon.client import NeonClient
     from neonctl.neon.connection import ConnectionTarget
     from neonctl.plan.observed import Address
+    from neonctl.provision.kept import KeptConnections
     from neonctl.secret import Secret
     from neonctl.settings import Settings
 
@@ -68,6 +69,7 @@ class Services:
         self._aws: dict[tuple[str, str, str | None], AwsAccess] = {}
         self._neon: NeonClient | None = None
         self._lock = threading.Lock()
+        self._kept: KeptConnections | None = None
 
     @property
     def ca_file(self) -> str | None:
@@ -132,13 +134,44 @@ class Services:
     def connect_directly(
         self, target: ConnectionTarget, database: str
     ) -> AbstractContextManager[psycopg.Connection[TupleRow]]:
-        """A connection over the owner role's direct way in.
+        """A connection over the owner role's direct way in; within ``keeping_connections`` an idle one of before.
 
         Role and database are known from Neon's API, which tells of them before Postgres has them.
         """
-        return self.login(
-            target.address, database, target.username, target.password, fresh=True, lock_timeout_s=LOCK_TIMEOUT_S
-        )
+
+        def connect() -> AbstractContextManager[psycopg.Connection[TupleRow]]:
+            return self.login(
+                target.address, database, target.username, target.password, fresh=True, lock_timeout_s=LOCK_TIMEOUT_S
+            )
+
+        return connect() if self._kept is None else self._kept.borrow(target, database, connect)
+
+    def owner_way(self, project_id: str, branch_id: str, *, database: str, role: str, pooled: bool) -> ConnectionTarget:
+        """Where and how the owner role logs in; within ``keeping_connections`` Neon is asked once."""
+        ways = {} if self._kept is None else self._kept.ways
+        if (branch_id, pooled) not in ways:
+            ways[branch_id, pooled] = self.neon.connection(
+                project_id, branch_id, database=database, role=role, pooled=pooled
+            )
+        return ways[branch_id, pooled]
+
+    def forget_way(self, branch_id: str) -> None:
+        """The owner role has another password on this branch now."""
+        if self._kept is not None:
+            for pooled in (False, True):
+                self._kept.ways.pop((branch_id, pooled), None)
+
+    @contextmanager
+    def keeping_connections(self) -> Generator[None]:
+        """Within the block, connections of owner roles are kept for the next one who needs the same."""
+        from neonctl.provision.kept import KeptConnections
+
+        with KeptConnections() as kept:
+            self._kept = kept
+            try:
+                yield
+            finally:
+                self._kept = None
 
     def login(
         self,
