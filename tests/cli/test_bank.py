@@ -172,6 +172,54 @@ def test_changes_go_on_record_with_their_outcome(provisioned, account, cash):
     )
     assert done["transaction_id"]
     assert (failed["outcome"], failed["code"]) == ("failed", "IDEMPOTENCY_KEY_REUSED")
+    kept = provisioned.sql(
+        "dev",
+        "bank_core",
+        "SELECT action, target, outcome, actor, db_user, details ->> 'transaction_id', details ->> 'code'"
+        " FROM core.audit_log WHERE trace_id = 'trace-7' ORDER BY audit_no",
+    )
+    who = ("ledger.post", "dev/bank_core")
+    assert kept == [
+        (*who, "done", "anna", "bank_core_app_user", done["transaction_id"], None),
+        (*who, "refused", "anna", "bank_core_app_user", None, "IDEMPOTENCY_KEY_REUSED"),
+    ]
+
+
+def test_every_command_that_changes_the_bank_is_on_its_record(provisioned, account, cash):
+    trace = f"trace-{uuid4()}"
+    more = (*ENV, "-o", "json", "--trace-id", trace)
+
+    def run(*arguments):
+        result = provisioned.run(*arguments, *more)
+        assert result.code == 0, result.stderr
+        return result.json
+
+    def key():
+        return ("--idempotency-key", str(uuid4()))
+
+    opened = run("account", "open", "--party", str(uuid4()), "--currency", "NZD", "--jurisdiction", "NZ", *key())
+    run("account", "set-status", opened["account_id"], "--status", "DORMANT")
+    posted = run("ledger", "post", "--debit", account, "--credit", cash, "--amount", "1.00", *key())
+    run("ledger", "reverse", posted["transaction_id"], *key())
+    run("ledger", "seal")
+    hold = run("hold", "create", account, "--amount", "1.00", *key())
+    run("hold", "release", hold["hold_id"], "--reason", "CANCELLED")
+    short = run("hold", "create", account, "--amount", "1.00", "--ttl", "1s", *key())
+    run("snapshot", "take", "--jurisdiction", "NZ")
+    run("events", "relay")
+    expired = "SELECT statement_timestamp() > expires_at FROM accounts.pending_holds WHERE hold_id = '{}'"
+    while provisioned.sql("dev", "bank_core", expired.format(short["hold_id"])) != [(True,)]:
+        pass
+    run("hold", "sweep")
+    kept = provisioned.sql(
+        "dev",
+        "bank_core",
+        f"SELECT action FROM core.audit_log WHERE trace_id = '{trace}' AND outcome = 'done' ORDER BY audit_no",
+    )
+    assert [row[0] for row in kept] == [
+        *("account.open", "account.set-status", "ledger.post", "ledger.reverse", "ledger.seal", "hold.create"),
+        *("hold.release", "hold.create", "snapshot.take", "events.relay", "hold.sweep"),
+    ]
 
 
 def test_logs_are_structured_and_carry_the_trace_id(provisioned, account):
@@ -230,7 +278,7 @@ def test_a_tampered_ledger_ends_with_1_and_names_the_row(provisioned, account):
 
 def test_snapshots_jobs_and_events(provisioned, account):
     jobs = json_of(provisioned, "jobs", "run", "--due")["jobs"]
-    assert [job["job"] for job in jobs] == ["snapshots", "hold-sweep", "relay", "prune"]
+    assert [job["job"] for job in jobs] == ["snapshots", "hold-sweep", "reconcile", "relay", "prune"]
     assert {job["outcome"] for job in jobs} <= {"done", "nothing"}
     again = json_of(provisioned, "jobs", "run", "--due")["jobs"]
     assert {job["outcome"] for job in again} == {"nothing"}

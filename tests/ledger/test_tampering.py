@@ -24,6 +24,7 @@ APPEND_ONLY = (
     "core.log_seals",
     "core.log_seal_entries",
     "core.eod_runs",
+    "core.audit_log",
     "treasury.nostro_statements",
     "treasury.positions",
     "assets.asset_valuations",
@@ -142,7 +143,11 @@ def test_the_application_reaches_functions_it_was_given_and_no_other(bank: Bank)
         " AND (has_function_privilege('bank_core_readonly', p.oid, 'EXECUTE')"
         "  OR has_function_privilege('bank_core_resolution_officer', p.oid, 'EXECUTE')) ORDER BY 1"
     )
-    assert [str(row[0]).partition("(")[0] for row in rows] == ["accounts.snapshot_cutoff", "accounts.snapshots_due"]
+    assert [str(row[0]).partition("(")[0] for row in rows] == [
+        "accounts.snapshot_cutoff",
+        "accounts.snapshots_due",
+        "core.record_audit",  # the resolution officer's
+    ]
     unpinned = bank.connect("readonly").execute(
         "SELECT oid::regprocedure FROM pg_proc WHERE prosecdef AND NOT EXISTS"
         " (SELECT FROM unnest(proconfig) c WHERE c LIKE 'search_path=%pg_temp')"

@@ -72,8 +72,7 @@ _HINTS: Mapping[str, str | None] = MappingProxyType(
         "OBR_KEY_EXISTS": None,
         "OBR_KEY_UNKNOWN": "`neonctl obr keys list`",
         "OBR_LAST_OFFICERS": "register another officer's key first",
-        "OBR_INSTRUCTION_MISSING": "give --instruction, or --emergency with two officers' documents",
-        "OBR_INSTRUCTION_INVALID": "`neonctl obr sign` writes one",
+        "OBR_INSTRUCTION_MISSING": "have it signed: `neonctl obr sign` writes the documents",
         "OBR_INSTRUCTION_PAYLOADS_DIFFER": "both officers sign the same file",
         "OBR_INSTRUCTION_SAME_OFFICER": "two different officers sign",
         "OBR_INSTRUCTION_KEY_UNKNOWN": "`neonctl obr keys list` shows the keys that are registered",
@@ -99,6 +98,7 @@ _MALFORMED: Mapping[str, str | None] = MappingProxyType(
         "SHARES_INVALID": "customer accounts have different parties with a share each, internal ones have none",
         "JURISDICTION_UNKNOWN": "known are NZ and AU",
         "SHARDS_INVALID": None,
+        "OBR_INSTRUCTION_INVALID": "`neonctl obr sign` writes one",
         "OBR_REQUEST_INVALID": "a haircut reads 0.2500, a percentage 12.50, an amount 12.34",
         "OBR_KEY_INVALID": "`neonctl obr keys generate` makes one",
     }

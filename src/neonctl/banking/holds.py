@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 from neonctl.banking.accounts import NO_TRACE
 from neonctl.banking.failures import retrying
 from neonctl.banking.money import check_amount
-from neonctl.banking.statement import Trace, row, rows
+from neonctl.banking.statement import Trace, row, rows, transaction
 
 DEFAULT_TTL = timedelta(hours=24)
 _BATCH = 1000
@@ -127,15 +127,27 @@ def list_holds(
     return tuple(rows(conn, "holds", "list", Hold, parameters, doing="listing holds"))
 
 
-def sweep_holds(conn: psycopg.Connection[TupleRow], *, batch: int = _BATCH) -> Iterator[tuple[ExpiredHold, ...]]:
+def sweep_holds(
+    conn: psycopg.Connection[TupleRow],
+    *,
+    batch: int = _BATCH,
+    record: Callable[[Sequence[ExpiredHold]], object] | None = None,
+) -> Iterator[tuple[ExpiredHold, ...]]:
     """Release what has expired, batch by batch, each a transaction of its own; gives each batch when it is done.
 
-    Book-keeping only: an expired hold counts nowhere, swept or not. Raises ``RetryableError`` CONCURRENT_MODIFICATION.
+    ``record`` is called inside a batch's transaction. Book-keeping only: an expired hold counts nowhere, swept or not.
+    Raises ``RetryableError`` CONCURRENT_MODIFICATION.
     """
+
+    def attempt() -> list[ExpiredHold]:
+        with transaction(conn, "sweeping holds"):
+            found = rows(conn, "holds", "sweep", ExpiredHold, {"limit": batch}, doing="sweeping holds")
+            if found and record is not None:
+                record(found)
+        return found
+
     while True:
-        swept = retrying(
-            conn, lambda: rows(conn, "holds", "sweep", ExpiredHold, {"limit": batch}, doing="sweeping holds")
-        )
+        swept = retrying(conn, attempt)
         if swept:
             yield tuple(swept)
         if len(swept) < batch:

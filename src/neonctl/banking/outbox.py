@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import TupleRow
 
-from neonctl.banking.statement import row, rows
+from neonctl.banking.statement import row, rows, transaction
 
 SOURCE = "bank.core"
 State = Literal["pending", "published", "dead", "all"]
@@ -33,6 +33,7 @@ class Event:
     correlation_id: str | None
     created_at: datetime
     attempts: int
+    pack: int | None = None  # with which others it must be in one call
 
     @property
     def detail(self) -> dict[str, Any]:
@@ -103,11 +104,23 @@ def revive(conn: psycopg.Connection[TupleRow], event_nos: Sequence[int]) -> int:
     return row(conn, "outbox", "revive", _Count, parameters, doing="reviving dead letters").n
 
 
-def prune_outbox(conn: psycopg.Connection[TupleRow], *, keep: timedelta, batch: int = 10_000) -> int:
-    """Delete rows that were published longer ago than ``keep``; how many."""
-    pruned = 0
+def prune_outbox(
+    conn: psycopg.Connection[TupleRow],
+    *,
+    keep: timedelta,
+    batch: int = 10_000,
+    record: Callable[[int], object] | None = None,
+) -> int:
+    """Delete rows that were published longer ago than ``keep``, batch by batch; how many.
+
+    ``record`` is called inside a batch's transaction, with the number of its rows.
+    """
+    pruned, doing = 0, "pruning the outbox"
     while True:
-        found = row(conn, "outbox", "prune", _Count, {"keep": keep, "limit": batch}, doing="pruning the outbox").n
+        with transaction(conn, doing):
+            found = row(conn, "outbox", "prune", _Count, {"keep": keep, "limit": batch}, doing=doing).n
+            if found and record is not None:
+                record(found)
         pruned += found
         if found < batch:
             return pruned

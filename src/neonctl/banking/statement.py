@@ -75,14 +75,21 @@ def row(
 
 
 @contextmanager
-def patiently(conn: psycopg.Connection[TupleRow], doing: str) -> Generator[None]:
-    """A transaction in which one statement may take long: the time limits of sessions are meant for small ones."""
+def transaction(conn: psycopg.Connection[TupleRow], doing: str) -> Generator[None]:
+    """What is done inside is done together or not at all; what fails at its end is translated, too."""
     try:
         with conn.transaction():
-            conn.execute("SELECT pg_catalog.set_config('statement_timeout', '1h', true)")
             yield
     except psycopg.Error as error:
         raise translate(error, doing) from None
+
+
+@contextmanager
+def patiently(conn: psycopg.Connection[TupleRow], doing: str) -> Generator[None]:
+    """A transaction in which one statement may take long: the time limits of sessions are meant for small ones."""
+    with transaction(conn, doing):
+        conn.execute("SELECT pg_catalog.set_config('statement_timeout', '1h', true)")
+        yield
 
 
 def _text(file: str, name: str | Sequence[str]) -> LiteralString:

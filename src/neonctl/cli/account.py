@@ -53,9 +53,10 @@ def account_open(
         overdraft_limit=parse_amount(overdraft, zero=True),
     )
     desk = Desk(session, env, "account open")
-    with desk.changing("account.open", f"{env}/bank_core") as (conn, noted):
-        opened = open_account(conn, wanted, idempotency_key=idempotency_key, trace=desk.trace)
-        noted["account_id"] = str(opened.account_id)
+    with desk.changing("account.open", f"{env}/bank_core") as change:
+        opened = change.commit(
+            lambda: open_account(change.conn, wanted, idempotency_key=idempotency_key, trace=desk.trace), document
+        )
         desk.log("account_opened", account_id=opened.account_id, replayed=opened.replayed)
     result = document(opened)
     session.emit(result, lines(result))
@@ -101,8 +102,10 @@ def account_set_status(
     account_id = parse_id(account, "an account")
     desk = Desk(session, env, "account set-status")
     details = {"status": status, **({"reason": reason} if reason else {})}
-    with desk.changing("account.set-status", f"{env}/bank_core/{account_id}", details) as (conn, _):
-        standing = set_status(conn, account_id, status, restriction_reason=reason, trace=desk.trace)
+    with desk.changing("account.set-status", f"{env}/bank_core/{account_id}", details) as change:
+        standing = change.commit(
+            lambda: set_status(change.conn, account_id, status, restriction_reason=reason, trace=desk.trace), document
+        )
         desk.log("account_status_changed", **document(standing))
     result = document(standing)
     session.emit(result, lines(result))

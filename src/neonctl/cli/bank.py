@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 from uuid import UUID
 
 import typer
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg.rows import TupleRow
 
+    from neonctl.banking.audit import Act
     from neonctl.banking.statement import Trace
     from neonctl.cli.session import Session
     from neonctl.desired.model import Desired, RoleKind
@@ -26,10 +28,36 @@ if TYPE_CHECKING:
     from neonctl.provision.audit import AuditLog
     from neonctl.provision.services import Services
 
+T = TypeVar("T")
+
 Environment = Annotated[str, typer.Option("--env", help="Environment")]
 IdempotencyKey = Annotated[
     str, typer.Option("--idempotency-key", help="Names this request: the same key never does it twice")
 ]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change under way. ``noted``: what the platform's record says beside the rest; more can be added."""
+
+    conn: psycopg.Connection[TupleRow]
+    act: Act
+    noted: dict[str, str]
+    retried: Callable[[int], object]
+
+    def commit(self, work: Callable[[], T], facts: Callable[[T], Mapping[str, object]]) -> T:
+        """What ``work`` gives, done and recorded in one transaction of the bank; ``facts`` go into both records."""
+        from neonctl.banking.audit import audited
+
+        done = audited(self.conn, self.act, work, facts=lambda found: plain(facts(found)), on_retry=self.retried)
+        self.noted.update({key: str(value) for key, value in plain(facts(done)).items() if value is not None})
+        return done
+
+    def record(self, facts: Mapping[str, object]) -> None:
+        """Write what was done into the transaction of the bank that is open, where ``commit`` has no place."""
+        from neonctl.banking.audit import record
+
+        record(self.conn, self.act, facts=plain(facts))
 
 
 class Desk:
@@ -38,13 +66,18 @@ class Desk:
     def __init__(self, session: Session, environment: str, purpose: str) -> None:
         from neonctl.cli.provisioning import selection
 
-        configuration = session.configuration()
+        configuration = session.configuration([environment])
         selection(configuration, [environment])
         self.session = session
         self.environment = environment
         self.desired: Desired = configuration.desired
         self.services: Services = session.services(self.desired, purpose)
         self._audit: AuditLog | None = None
+
+    @property
+    def scope(self) -> str:
+        """Where signed instructions count: project and environment."""
+        return f"{self.desired.platform.project.name}/{self.environment}"
 
     def door(self, role: RoleKind) -> Door:
         """How to get in as ``role``, any number of times."""
@@ -60,20 +93,21 @@ class Desk:
 
     @contextmanager
     def changing(
-        self, what: str, target: str, details: Mapping[str, str] | None = None
-    ) -> Generator[tuple[psycopg.Connection[TupleRow], dict[str, str]]]:
-        """A connection of the application's role, for one change that goes on record with its outcome.
-
-        The record's further details can be added to the dictionary. Nothing is done when it cannot be written.
+        self, what: str, target: str, details: Mapping[str, str] | None = None, *, role: RoleKind = "app_user"
+    ) -> Generator[Change]:
+        """A change by the application's role, or another, which goes on record with its outcome: in the platform's
+        audit log here, in the bank's own as ``Change`` does. Nothing is done when the first cannot be written.
         """
+        from neonctl.banking.audit import Act
+
         audit, noted = self.audit, dict(details or {})
         audit.open()
         if self.session.options.trace_id is None:
             self.log("trace_id_missing_from_upstream")
         outcome = "failed"
         try:
-            with self.door("app_user")() as connection:
-                yield connection, noted
+            with self.door(role)() as connection:
+                yield Change(connection, Act(what, target, self.trace, dict(noted)), noted, self.retried)
             outcome = "done"
         except NeonctlError as error:
             noted["code"] = error.code

@@ -41,10 +41,20 @@ def events_relay(
         log_event(desk, event, wrong)
 
     bus = event_bus(env, desired=desk.desired, services=desk.services)
-    with desk.changing("events.relay", f"{env}/bank_core", {"bus": bus.name}) as (conn, noted):
-        again = revived(conn, revive) if revive else 0
-        done = relay_events(conn, bus, max_attempts=max_attempts, on_event=heard)
-        noted.update({key: str(value) for key, value in document(done).items()})
+    with desk.changing("events.relay", f"{env}/bank_core", {"bus": bus.name}) as change:
+        again = (
+            change.commit(lambda: revived(change.conn, revive), lambda it: {"revived": it, "event_nos": revive})
+            if revive
+            else 0
+        )
+        done = relay_events(
+            change.conn,
+            bus,
+            max_attempts=max_attempts,
+            on_event=heard,
+            record=lambda marked: change.record(document(marked)),
+        )
+        change.noted.update({key: str(value) for key, value in document(done).items()})
     result = {"bus": bus.name, "revived": again, **document(done)}
     text = f"{done.published} events published to {bus.name}"
     if done.failed or done.dead:

@@ -40,18 +40,19 @@ def hold_create(
     account_id, value, lasting = parse_id(account, "an account"), parse_amount(amount), parse_duration(ttl)
     desk = Desk(session, env, "hold create")
     details = {"amount": amount, "idempotency_key": idempotency_key}
-    with desk.changing("hold.create", f"{env}/bank_core/{account_id}", details) as (conn, noted):
-        hold = create_hold(
-            conn,
-            account_id,
-            value,
-            idempotency_key=idempotency_key,
-            ttl=lasting,
-            payment_id=payment_id,
-            trace=desk.trace,
-            on_retry=desk.retried,
+    with desk.changing("hold.create", f"{env}/bank_core/{account_id}", details) as change:
+        hold = change.commit(
+            lambda: create_hold(
+                change.conn,
+                account_id,
+                value,
+                idempotency_key=idempotency_key,
+                ttl=lasting,
+                payment_id=payment_id,
+                trace=desk.trace,
+            ),
+            document,
         )
-        noted["hold_id"] = str(hold.hold_id)
         desk.log("hold_created", account_id=account_id, **document(hold))
     result = document(hold)
     session.emit(result, lines(result))
@@ -70,8 +71,8 @@ def hold_release(
 
     hold_id = parse_id(hold, "a hold")
     desk = Desk(session, env, "hold release")
-    with desk.changing("hold.release", f"{env}/bank_core/{hold_id}", {"reason": reason}) as (conn, _):
-        over = release_hold(conn, hold_id, reason, trace=desk.trace, on_retry=desk.retried)
+    with desk.changing("hold.release", f"{env}/bank_core/{hold_id}", {"reason": reason}) as change:
+        over = change.commit(lambda: release_hold(change.conn, hold_id, reason, trace=desk.trace), document)
         desk.log("hold_released", **document(over))
     result = document(over)
     session.emit(result, lines(result))
@@ -107,10 +108,12 @@ def hold_sweep(session: Session, env: Environment) -> int:
 
     desk = Desk(session, env, "hold sweep")
     swept = 0
-    with desk.changing("hold.sweep", f"{env}/bank_core") as (conn, noted):
-        for batch in sweep_holds(conn):
+    with desk.changing("hold.sweep", f"{env}/bank_core") as change:
+        for batch in sweep_holds(
+            change.conn, record=lambda holds: change.record({"hold_ids": [hold.hold_id for hold in holds]})
+        ):
             swept += len(batch)
-            noted["swept"] = str(swept)
+            change.noted["swept"] = str(swept)
             for hold in batch:
                 desk.log("hold_expired", **document(hold))
     session.emit({"swept": swept}, f"{swept} expired holds released")

@@ -26,7 +26,7 @@ def jobs_run(
     env: Environment,
     due: Annotated[bool, typer.Option("--due", help="Everything that is due now")] = False,
 ) -> int:
-    """Run what is due: snapshots, the sweep of expired holds, the relay of events, pruning. Safe to run at any time."""
+    """Run what is due: snapshots, expired holds, daily reconciliation, relay, pruning. Safe to run at any time."""
     from neonctl.errors import UsageError
     from neonctl.pipelines.jobs import Heard, run_due_jobs
 
@@ -37,10 +37,13 @@ def jobs_run(
         event=lambda event, wrong: log_event(desk, event, wrong),
         expired=lambda hold: desk.log("hold_expired", **document(hold)),
         snapshot=lambda taken: desk.log("eod_snapshot_completed", **document(taken)),
+        reconciled=lambda event: desk.log("obr_partition_reconciled", differences=event.differences),
     )
-    with desk.changing("jobs.run", f"{env}/bank_core") as (conn, noted):
-        results = run_due_jobs(conn, env, desired=desk.desired, services=desk.services, trace=desk.trace, heard=heard)
-        noted.update({result.job: result.outcome for result in results})
+    with desk.changing("jobs.run", f"{env}/bank_core") as change:
+        results = run_due_jobs(
+            change.conn, env, desired=desk.desired, services=desk.services, trace=desk.trace, heard=heard
+        )
+        change.noted.update({result.job: result.outcome for result in results})
     session.emit({"jobs": [_document(result) for result in results]}, "\n".join(_line(result) for result in results))
     failed = [result.error for result in results if result.error is not None]
     if not failed:

@@ -9,12 +9,14 @@ import typer
 
 from neonctl.cli.bank import Desk, Environment, IdempotencyKey, document, lines, plain
 from neonctl.cli.bank_text import progress_of, verification_text
+from neonctl.cli.given_files import text_of
 from neonctl.cli.options import command, command_group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from neonctl.banking.posting import Leg
+    from neonctl.banking.seals import NewSeal
     from neonctl.cli.session import Session
 
 
@@ -52,18 +54,19 @@ def ledger_post(
     valued = None if value_date is None else parse_date(value_date)
     desk = Desk(session, env, "ledger post")
     details = {"legs": str(len(legs)), "idempotency_key": idempotency_key}
-    with desk.changing("ledger.post", f"{env}/bank_core", details) as (conn, noted):
-        posted = post(
-            conn,
-            legs,
-            idempotency_key=idempotency_key,
-            posting_date=booked,
-            value_date=valued,
-            description=description,
-            trace=desk.trace,
-            on_retry=desk.retried,
+    with desk.changing("ledger.post", f"{env}/bank_core", details) as change:
+        posted = change.commit(
+            lambda: post(
+                change.conn,
+                legs,
+                idempotency_key=idempotency_key,
+                posting_date=booked,
+                value_date=valued,
+                description=description,
+                trace=desk.trace,
+            ),
+            document,
         )
-        noted["transaction_id"] = str(posted.transaction_id)
         desk.log("transaction_posted", **document(posted))
     result = document(posted)
     session.emit(result, lines(result))
@@ -84,16 +87,17 @@ def ledger_reverse(
     transaction_id = parse_id(transaction, "a transaction")
     desk = Desk(session, env, "ledger reverse")
     details = {"idempotency_key": idempotency_key}
-    with desk.changing("ledger.reverse", f"{env}/bank_core/{transaction_id}", details) as (conn, noted):
-        posted = reverse(
-            conn,
-            transaction_id,
-            idempotency_key=idempotency_key,
-            description=description,
-            trace=desk.trace,
-            on_retry=desk.retried,
+    with desk.changing("ledger.reverse", f"{env}/bank_core/{transaction_id}", details) as change:
+        posted = change.commit(
+            lambda: reverse(
+                change.conn,
+                transaction_id,
+                idempotency_key=idempotency_key,
+                description=description,
+                trace=desk.trace,
+            ),
+            document,
         )
-        noted["transaction_id"] = str(posted.transaction_id)
         desk.log("transaction_reversed", reverses_transaction_id=transaction_id, **document(posted))
     result = {**document(posted), "reverses_transaction_id": str(transaction_id)}
     session.emit(result, lines(result))
@@ -120,7 +124,7 @@ def ledger_verify(
     scope = Scope(
         account=None if account is None else parse_id(account, "an account"),
         since=since or 0,
-        anchor=None if anchor is None else parse_anchor(_text(anchor)),
+        anchor=None if anchor is None else parse_anchor(text_of(anchor)),
     )
     desk = Desk(session, env, "ledger verify")
     with progress_of(session) as progress:
@@ -142,11 +146,18 @@ def ledger_seal(
     from neonctl.errors import NeonctlError, UsageError
 
     desk = Desk(session, env, "ledger seal")
-    with desk.changing("ledger.seal", f"{env}/bank_core") as (conn, noted):
-        seal = seal_ledger(conn, trace=desk.trace)
-        if seal is None:
-            raise NeonctlError("NOTHING_TO_SEAL", "there is nothing to seal: nothing was posted yet")
-        noted.update(seal_no=str(seal.seal_no), seal_hash=seal.seal_hash.hex())
+    with desk.changing("ledger.seal", f"{env}/bank_core") as change:
+
+        def sealed() -> NewSeal:
+            found = seal_ledger(change.conn, trace=desk.trace)
+            if found is None:
+                raise NeonctlError("NOTHING_TO_SEAL", "there is nothing to seal: nothing was posted yet")
+            return found
+
+        seal = change.commit(
+            sealed,
+            lambda it: {"seal_no": it.seal_no, "seal_hash": it.seal_hash.hex(), "created": it.created},
+        )
         desk.log("ledger_sealed", seal_no=seal.seal_no, created=seal.created)
     if export is not None:
         try:
@@ -169,17 +180,7 @@ def _legs(debit: str | None, credit: str | None, amount: str | None, file: Path 
     if file is not None:
         if debit is not None or credit is not None or amount is not None:
             raise UsageError("USAGE", "--file has the legs: give it without --debit, --credit and --amount")
-        return parse_legs(_text(file))
+        return parse_legs(text_of(file))
     if debit is None or credit is None or amount is None:
         raise UsageError("USAGE", "give --debit, --credit and --amount, or --file with the legs")
     return transfer(parse_id(debit, "an account"), parse_id(credit, "an account"), parse_amount(amount))
-
-
-def _text(file: Path) -> str:
-    from neonctl.errors import UsageError
-
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise UsageError("FILE_UNREADABLE", f"{file} cannot be read: {reason}") from None

@@ -36,10 +36,13 @@ def snapshot_take(
 
     day = None if date is None else parse_date(date)
     desk = Desk(session, env, "snapshot take")
-    with desk.changing("snapshot.take", f"{env}/bank_core/{jurisdiction}") as (conn, noted):
-        day = day or last_passed(conn, jurisdiction)
-        noted["snapshot_date"] = str(day)
-        taken = take_snapshot(conn, jurisdiction, day, trace=desk.trace)
+    with desk.changing("snapshot.take", f"{env}/bank_core/{jurisdiction}") as change:
+        taken = change.commit(
+            lambda: take_snapshot(
+                change.conn, jurisdiction, day or last_passed(change.conn, jurisdiction), trace=desk.trace
+            ),
+            lambda it: {"snapshot_date": it.snapshot_date, "accounts": it.accounts, "replayed": it.replayed},
+        )
         desk.log("eod_snapshot_completed", **document(taken))
     result = document(taken)
     session.emit(result, lines({**result, "totals": _totals(result["totals"])}))

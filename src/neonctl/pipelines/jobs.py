@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
+from neonctl.banking.audit import Act, audited, record
 from neonctl.banking.holds import sweep_holds
 from neonctl.banking.outbox import Event, prune_outbox
+from neonctl.banking.resolution import reconcile
+from neonctl.banking.resolution_record import reconciliation_due
 from neonctl.banking.snapshots import snapshots_due, take_snapshot
 from neonctl.banking.statement import Trace
 from neonctl.errors import NeonctlError
+from neonctl.pipelines.bank import DATABASE
 from neonctl.pipelines.relay import event_bus, relay_events
 
 if TYPE_CHECKING:
@@ -19,9 +24,11 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
     from neonctl.banking.holds import ExpiredHold
+    from neonctl.banking.resolution import ResolutionEvent
     from neonctl.banking.snapshots import TakenSnapshot
     from neonctl.desired.model import Desired
     from neonctl.provision.services import Services
+    from neonctl.vault.events import EventBus
 
 KEEP_PUBLISHED: Final = timedelta(days=7)
 
@@ -43,6 +50,7 @@ class Heard:
     event: Callable[[Event, str | None], object]
     expired: Callable[[ExpiredHold], object]
     snapshot: Callable[[TakenSnapshot], object]
+    reconciled: Callable[[ResolutionEvent], object]
 
 
 def run_due_jobs(
@@ -54,7 +62,8 @@ def run_due_jobs(
     trace: Trace,
     heard: Heard,
 ) -> list[JobResult]:
-    """Snapshots that are due, the sweep of expired holds, the relay, the pruning of what was published long ago.
+    """Snapshots that are due, the sweep of expired holds, the resolution's daily reconciliation, the relay, the pruning
+    of what was published long ago.
 
     A failure of one is in its result. Raises only what ends all of them: a broken connection.
     """
@@ -70,35 +79,67 @@ def run_due_jobs(
         else:
             results.append(JobResult(name, "done" if worked else "nothing", facts))
 
-    job("snapshots", lambda: _snapshots(conn, trace, heard))
-    job("hold-sweep", lambda: _sweep(conn, heard))
-    job("relay", lambda: _relay(conn, environment, desired, services, heard))
-    job("prune", lambda: _prune(conn))
+    target = f"{environment}/{DATABASE}"
+    sweep, publish, prune = (Act(action, target, trace) for action in ("hold.sweep", "events.relay", "events.prune"))
+    job("snapshots", lambda: _snapshots(conn, target, trace, heard))
+    job("hold-sweep", lambda: _sweep(conn, sweep, heard))
+    job("reconcile", lambda: _reconcile(conn, Act("obr.reconcile", target, trace), heard))
+    job("relay", lambda: _relay(conn, publish, event_bus(environment, desired=desired, services=services), heard))
+    job("prune", lambda: _prune(conn, prune))
     return results
 
 
-def _snapshots(conn: psycopg.Connection[TupleRow], trace: Trace, heard: Heard) -> tuple[bool, Mapping[str, object]]:
+def _snapshots(
+    conn: psycopg.Connection[TupleRow], target: str, trace: Trace, heard: Heard
+) -> tuple[bool, Mapping[str, object]]:
     taken: list[str] = []
     for due in snapshots_due(conn):
-        heard.snapshot(take_snapshot(conn, due.jurisdiction, due.snapshot_date, trace=trace))
+        act = Act("snapshot.take", f"{target}/{due.jurisdiction}", trace, {"snapshot_date": str(due.snapshot_date)})
+        take = partial(take_snapshot, conn, due.jurisdiction, due.snapshot_date, trace=trace)
+        heard.snapshot(audited(conn, act, take, facts=lambda it: {"accounts": it.accounts, "replayed": it.replayed}))
         taken.append(f"{due.jurisdiction} {due.snapshot_date}")
     return bool(taken), {"taken": taken}
 
 
-def _sweep(conn: psycopg.Connection[TupleRow], heard: Heard) -> tuple[bool, Mapping[str, object]]:
+def _sweep(conn: psycopg.Connection[TupleRow], act: Act, heard: Heard) -> tuple[bool, Mapping[str, object]]:
+    def noted(holds: Sequence[ExpiredHold]) -> None:
+        record(conn, act, facts={"hold_ids": [str(hold.hold_id) for hold in holds]})
+
     swept = 0
-    for batch in sweep_holds(conn):
+    for batch in sweep_holds(conn, record=noted):
         swept += len(batch)
         for hold in batch:
             heard.expired(hold)
     return bool(swept), {"swept": swept}
 
 
+def _reconcile(conn: psycopg.Connection[TupleRow], act: Act, heard: Heard) -> tuple[bool, Mapping[str, object]]:
+    """Once a day, in every state that takes part: a partition that somebody made is found where none should be, too."""
+    if not reconciliation_due(conn):
+        return False, {}
+    done = audited(
+        conn, act, partial(reconcile, conn, trace=act.trace), facts=lambda it: {"differences": it.differences}
+    )
+    heard.reconciled(done)
+    if done.differences:
+        raise NeonctlError(
+            "OBR_PARTITION_DIFFERS",
+            f"{done.differences} accounts are not as the resolution left them",
+            hint="`neonctl obr events -o json` names them, in the last event",
+            details={"event_id": str(done.event_id)},
+        )
+    return True, {"accounts": done.accounts_partitioned}
+
+
 def _relay(
-    conn: psycopg.Connection[TupleRow], environment: str, desired: Desired, services: Services, heard: Heard
+    conn: psycopg.Connection[TupleRow], act: Act, bus: EventBus, heard: Heard
 ) -> tuple[bool, Mapping[str, object]]:
-    bus = event_bus(environment, desired=desired, services=services)
-    done = relay_events(conn, bus, on_event=heard.event)
+    done = relay_events(
+        conn,
+        bus,
+        on_event=heard.event,
+        record=lambda marked: record(conn, act, facts={"bus": bus.name, **vars(marked)}),
+    )
     if done.failed or done.dead:
         raise NeonctlError(
             "EVENTS_REFUSED",
@@ -108,6 +149,6 @@ def _relay(
     return bool(done.published), {"published": done.published}
 
 
-def _prune(conn: psycopg.Connection[TupleRow]) -> tuple[bool, Mapping[str, object]]:
-    pruned = prune_outbox(conn, keep=KEEP_PUBLISHED)
+def _prune(conn: psycopg.Connection[TupleRow], act: Act) -> tuple[bool, Mapping[str, object]]:
+    pruned = prune_outbox(conn, keep=KEEP_PUBLISHED, record=lambda rows: record(conn, act, facts={"rows": rows}))
     return bool(pruned), {"pruned": pruned}

@@ -42,13 +42,17 @@ def relay_events(
     *,
     max_attempts: int = MAX_ATTEMPTS,
     on_event: Callable[[Event, str | None], object] | None = None,
+    record: Callable[[Relayed], object] | None = None,
 ) -> Relayed:
-    """Publish what waits in the outbox. Raises ``RetryableError`` OUTBOX_RELAY_BUSY, ``AwsError``."""
+    """Publish what waits in the outbox. ``record`` is called in each transaction that marks rows.
+
+    Raises ``RetryableError`` OUTBOX_RELAY_BUSY, ``AwsError``.
+    """
 
     def publish(events: Sequence[Event]) -> Sequence[str | None]:
         return bus.publish([_outgoing(event) for event in events])
 
-    return relay(conn, publish, max_attempts=max_attempts, on_event=on_event)
+    return relay(conn, publish, max_attempts=max_attempts, on_event=on_event, record=record)
 
 
 def _outgoing(event: Event) -> OutgoingEvent:
@@ -57,5 +61,5 @@ def _outgoing(event: Event) -> OutgoingEvent:
         detail_type=event.event_type,
         detail=json.dumps(event.detail, ensure_ascii=False, separators=(",", ":")),
         time=event.created_at,
-        group=event.event_no,
+        group=event.event_no if event.pack is None else event.pack,
     )

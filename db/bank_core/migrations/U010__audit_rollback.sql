@@ -1,0 +1,3 @@
+DROP FUNCTION core.record_audit(text, text, text, text, text, text, jsonb);
+DROP TABLE core.audit_log;
+DROP FUNCTION core.stamp_audit();
