@@ -9,7 +9,7 @@ import platform
 import sys
 from datetime import UTC, datetime
 
-from bench import apply, branch, ledger, migrate, migrate_noop, noop, prove, startup
+from bench import apply, branch, ledger, migrate, migrate_noop, noop, obr, prove, startup
 from bench.measure import Figure, say
 
 BENCHMARKS = {
@@ -21,6 +21,7 @@ BENCHMARKS = {
     "branch": branch.run,
     "prove": prove.run,
     "ledger": ledger.run,
+    "obr": obr.run,
 }
 
 

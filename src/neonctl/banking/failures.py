@@ -67,6 +67,7 @@ _HINTS: Mapping[str, str | None] = MappingProxyType(
         "OBR_SHARES_NOT_100": "correct the holders of the accounts listed, or have equal shares ordered",
         "OBR_RELEASE_EXCEEDS_FROZEN": "percentages are of what was frozen at activation; together they are 100 at most",
         "OBR_WRITE_OFF_INVALID": "correct the file and have it confirmed anew; the details name the accounts",
+        "READ_COMMITTED_REQUIRED": "set default_transaction_isolation back to read committed",
         "OBR_OFFICER_ONLY": "log in as bank_core_resolution_officer",
         "OBR_KEY_EXISTS": None,
         "OBR_KEY_UNKNOWN": "`neonctl obr keys list`",
