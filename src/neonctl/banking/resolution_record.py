@@ -23,7 +23,8 @@ from neonctl.errors import NeonctlError
 
 @dataclass(frozen=True)
 class ResolutionStatus:
-    """The state, the last event, the last seal and the partition's sums, all of one instant (``as_of``).
+    """The state, the last event, the last seal, the last drill and the partition's sums, all of one instant
+    (``as_of``).
 
     ``frozen``, ``available``: sums by currency over the accounts of the partition, amounts as text; empty unless
     activated.
@@ -48,6 +49,10 @@ class ResolutionStatus:
     seal_no: int | None
     seal_hash: bytes | None
     sealed_at: datetime | None
+    drill_id: UUID | None
+    drill_outcome: str | None
+    drill_ended_at: datetime | None
+    drill_report_sha256: bytes | None
     events: int
     accounts_partitioned: int
     frozen: Mapping[str, str]
@@ -81,17 +86,19 @@ def reconciliation_due(conn: psycopg.Connection[TupleRow]) -> bool:
 def status_document(status: ResolutionStatus, *, project: str, environment: str) -> dict[str, Any]:
     """The status as it is shown and signed: JSON without fractions, amounts as text."""
     facts = shown(status)
-    last, seal = (
+    last, seal, drill = (
         ("last_event_no", "last_event_id", "last_event_type", "last_event_at"),
         ("seal_no", "seal_hash", "sealed_at"),
+        ("drill_id", "drill_outcome", "drill_ended_at", "drill_report_sha256"),
     )
     return {
         "kind": "obr-status",
         "project": project,
         "environment": environment,
-        **{name: value for name, value in facts.items() if name not in {*last, *seal, "as_of"}},
+        **{name: value for name, value in facts.items() if name not in {*last, *seal, *drill, "as_of"}},
         "last_event": _part(facts, last),
         "seal": _part(facts, seal),
+        "last_drill": _part(facts, drill),
         "as_of": facts["as_of"],
     }
 
@@ -123,5 +130,8 @@ _PART_NAMES: Mapping[str, str] = MappingProxyType(
         "last_event_id": "event_id",
         "last_event_type": "event_type",
         "last_event_at": "occurred_at",
+        "drill_outcome": "outcome",
+        "drill_ended_at": "ended_at",
+        "drill_report_sha256": "report_sha256",
     }
 )

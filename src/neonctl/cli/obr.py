@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neonctl.cli import obr_act, obr_events, obr_keys, obr_sign, obr_status
+from neonctl.cli import obr_act, obr_drill, obr_events, obr_keys, obr_sign, obr_status
 from neonctl.cli.options import command_group
 
 if TYPE_CHECKING:
@@ -18,4 +18,5 @@ def register(app: typer.Typer) -> None:
     obr_act.register(group)
     obr_events.register(group)
     obr_sign.register(group)
+    obr_drill.register(group)
     obr_keys.register(group)

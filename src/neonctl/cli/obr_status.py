@@ -9,12 +9,14 @@ import typer
 
 from neonctl.cli.bank import Desk, Environment, lines
 from neonctl.cli.given_files import PassphraseFile, bytes_of, text_of
+from neonctl.cli.obr_drill_text import drill_facts
 from neonctl.cli.options import command
 from neonctl.cli.status_key import StatusKey, signer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from neonctl.banking.signing.attested import Attested
     from neonctl.banking.signing.keys import Signer
     from neonctl.cli.session import Session
 
@@ -83,14 +85,31 @@ def obr_verify_status(
     found = check_attested(text_of(file), read_public_key(key), name=str(file))
     exported = None
     if found.kind == "obr-export":
-        exported = file.with_name(Path(str(found.document["file"])).name)
+        exported = file.parent / Path(str(found.document.get("file"))).name  # beside it, whatever it says
         check_content(found, bytes_of(exported), name=str(exported))
+    page = _checked_page(found, file) if found.kind == "obr-drill" else None
     result = {"valid": True, "kind": found.kind, "key_id": found.key_id, "document": found.document}
-    text = f"{lines(flat(found.document))}\n\n{file}: the signature of {found.key_id} holds"
+    shown = drill_facts(found.document) if found.kind == "obr-drill" else flat(found.document)
+    text = f"{lines(shown)}\n\n{file}: the signature of {found.key_id} holds"
     if exported is not None:
         text += f"\n{exported}: is what was exported"
+    if page is not None:
+        text += f"\n{page}: is the page of this report"
     session.emit(result, text)
     return 0
+
+
+def _checked_page(found: Attested, file: Path) -> Path | None:
+    """The page beside a drill's report, if there is one. Raises ``NeonctlError`` REPORT_PAGE_ALTERED."""
+    from neonctl.banking.drills.page import check_page
+    from neonctl.banking.signing.attested import sha256_of
+
+    page = file.with_suffix(".html")
+    if not page.exists():
+        return None
+    sha256 = sha256_of(bytes_of(file))
+    check_page(text_of(page), found.document, sha256=sha256, key_id=found.key_id, name=str(page))
+    return page
 
 
 def flat(document: Mapping[str, object], before: str = "") -> dict[str, object]:

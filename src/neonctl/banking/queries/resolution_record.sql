@@ -3,6 +3,7 @@ SELECT s.jurisdiction, s.resolution_state, s.haircut_pct, s.de_minimis_amount, s
     s.quantified_at, s.released_pct, s.activated_at, s.activated_by, s.resolved_at, s.resolved_by,
     e.event_no AS last_event_no, e.event_id AS last_event_id, e.event_type AS last_event_type, e.occurred_at AS last_event_at,
     l.seal_no, l.seal_hash, l.sealed_at,
+    d.drill_id, d.outcome AS drill_outcome, d.ended_at AS drill_ended_at, d.report_sha256::bytea AS drill_report_sha256,
     (SELECT count(*) FROM core.obr_partition_events) AS events,
     p.accounts_partitioned, p.frozen, p.available,
     statement_timestamp() AS as_of
@@ -16,6 +17,9 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT x.seal_no, x.seal_hash, x.sealed_at FROM core.log_seals AS x ORDER BY x.seal_no DESC LIMIT 1
 ) AS l ON true
+LEFT JOIN LATERAL (
+    SELECT x.drill_id, x.outcome, x.ended_at, x.report_sha256 FROM core.obr_drills AS x ORDER BY x.recorded_at DESC LIMIT 1
+) AS d ON true
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(c.accounts), 0)::bigint AS accounts_partitioned,
         coalesce(jsonb_object_agg(c.currency, c.frozen::text), '{}') AS frozen,
