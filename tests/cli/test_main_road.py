@@ -172,7 +172,7 @@ def test_what_is_the_projects_goes_with_production_only(project):
         for names in (("--env", "dev"), ("--env", "uat"), ("--env", "prod"), ())
     }
     assert kinds[("--env", "dev")] == kinds[("--env", "uat")] == []
-    assert len(kinds[("--env", "prod")]) == len(kinds[()]) == 1
+    assert kinds[("--env", "prod")] == kinds[()] == ["project"]
 
 
 def test_an_expectation_that_is_too_short_is_no_expectation(project):
