@@ -148,8 +148,8 @@ def prunable(
 ) -> tuple[BranchSnapshot, ...]:
     """Previews whose pull request is not in ``still_open``, or that no run has refreshed for ``older_than``.
 
-    With ``repository`` only its own; one that was made without saying whose it is, is nobody's. Raises ``UsageError`` when several share the project and none is named:
-    whose numbers are these?
+    With ``repository`` only its own; one that was made without saying whose it is, is nobody's. Raises
+    ``UsageError`` when several share the project and none is named: whose numbers are these?
     """
     named = {each.repository for branch in branches if (each := previewed(branch)) and each.repository}
     if repository is None and still_open is not None and len(named) > 1:
