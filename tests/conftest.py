@@ -21,14 +21,16 @@ pytest_plugins = ["postgres_server", "platform_fixture", "bank_database"]
 _MEMORY = Path("/dev/shm")
 _ENOUGH_BYTES = 6 * 2**30
 
+_root = os.environ.get("PYTEST_DEBUG_TEMPROOT")  # the processes that files are shared out to get it from the first
 if (
-    "PYTEST_DEBUG_TEMPROOT" not in os.environ
+    _root is None
     and _MEMORY.is_dir()
     and os.access(_MEMORY, os.W_OK)
     and shutil.disk_usage(_MEMORY).free > _ENOUGH_BYTES
 ):
-    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(_MEMORY)
-    tempfile.tempdir = str(_MEMORY)
+    _root = os.environ["PYTEST_DEBUG_TEMPROOT"] = str(_MEMORY)
+if _root is not None:
+    tempfile.tempdir = _root
 
 # Who is started in the background of a shell, as in many pipelines, ignores Ctrl-C, and so would its children.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

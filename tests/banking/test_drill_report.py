@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 import rfc8785
+from jsonschema import Draft202012Validator
 
 from neonctl.banking.drills.page import check_page, page, report_name
 from neonctl.banking.drills.report import DepositorView, Drill, Parameters, Phase, Probe, Proof, Sums, Target
@@ -32,6 +35,7 @@ def sample(*, held: bool = True, **changes: object) -> Drill:
         "program": "neonctl 0.1.0",
         "rounding": ["Available is the rest."],
         "phases": [Phase("activate", "Activation", 2710, 21_000), Phase("unwind", "Unwind", 35_400, 17_000)],
+        "activation_parts": {"partition": 4100, "holders_evidence": 900},
         "sums": [Sums("NZD", 990_000, 20_000, 12, Decimal("-4.50"), Decimal("1234567.89"), Decimal("0.01"))],
         "proofs": [
             Proof("sums", "Frozen and available add up", True, "990,000 accounts"),
@@ -94,6 +98,13 @@ def test_the_document_has_one_canonical_form_with_amounts_as_text():
     assert document["parameters"]["haircut"] == "0.2500"
     assert document["depositor_compensation"]["protected_limit"] == "100000.00"
     assert b"1234567.89" in rfc8785.dumps(document)
+
+
+@pytest.mark.parametrize("drill", [sample(), sample(held=False), sample(failure=("X", "y"), depositors=None)])
+def test_the_document_is_what_its_schema_says(drill):
+    schema = json.loads((Path(__file__).parents[2] / "schema" / "obr-drill.schema.json").read_text())
+    Draft202012Validator(schema).validate(drill.document())
+    assert not Draft202012Validator(schema).is_valid({**drill.document(), "account": "somebody's"})
 
 
 def test_accounts_are_named_only_where_something_is_wrong_and_never_many():

@@ -13,11 +13,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from bank_database import open_customer, open_internal
 from neonctl.local import state
 from neonctl_run import command, interrupt_when, scrubbed
-from platform_fixture import Project, Provisioned
+from platform_fixture import REPOSITORY, Project, Provisioned
 
 PERSISTENT = {"prod", "uat", "dev"}
 DRILL = ("obr", "drill", "--haircut", "0.25", "--out", "drills")
@@ -71,6 +72,9 @@ def test_production_is_drilled_on_a_copy_and_keeps_one_row_of_it(provisioned, tm
     report, page = Path(made["report_file"]), Path(made["page_file"])
     assert (made["schema_version"], made["passed"], made["report"]["kind"]) == (1, True, "obr-drill")
     assert {each.name for each in tmp_path.iterdir()} == {report.name, page.name}
+    Draft202012Validator(json.loads((REPOSITORY / "schema" / "obr-drill.schema.json").read_text())).validate(
+        json.loads(report.read_text())["document"]
+    )
     assert branches(provisioned) == PERSISTENT
     assert untouched(provisioned, "prod") == before
     assert stored(provisioned) == secrets
@@ -265,6 +269,7 @@ def test_two_at_once_do_not_disturb_each_other(uat, tmp_path):
         (["--haircut", "0.25", "--de-minimis", "-1"], "AMOUNT_INVALID"),
         (["--haircut", "0.25", "--release", "0"], "PERCENT_INVALID"),
         (["--haircut", "0.25", "--lifetime", "soon"], "DURATION_INVALID"),
+        (["--haircut", "0.25", "--lifetime", "31d"], "DURATION_INVALID"),
         (["--haircut", "0.25", "--out", "/dev/null/x"], "OUTPUT_UNWRITABLE"),
         (["--haircut", "0.25", "--key", "absent.pem"], "FILE_UNREADABLE"),
     ],

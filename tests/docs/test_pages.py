@@ -33,7 +33,7 @@ def test_there_are_commands_to_look_at():
 @pytest.mark.parametrize("call", CALLS, ids=str)
 def test_a_command_on_a_page_can_be_given(call, generator):
     commands = generator.commands()
-    words = 2 if " ".join(call.arguments[:2]) in commands else 1
+    words = next((n for n in (3, 2) if " ".join(call.arguments[:n]) in commands), 1)
     name = " ".join(call.arguments[:words])
     if name in {"--version", "--help", "--install-completion"}:
         return

@@ -42,7 +42,7 @@ def test_the_status_says_the_last_drill(bare):
     last = drill(passed=False, ended=ENDED - timedelta(days=1))
     record_drill(bare.officer, last, report=b"report", key_id="key")
     assert status_document(read_status(bare.reader), **project)["last_drill"] == {
-        "id": str(last.drill_id),
+        "drill_id": str(last.drill_id),
         "outcome": "failed",
         "ended_at": "2026-11-26T21:00:00.000000Z",
         "report_sha256": hashlib.sha256(b"report").hexdigest(),

@@ -1,3 +1,4 @@
+-- squawk-ignore-file ban-create-domain-with-constraint
 -- Open Bank Resolution (MOD-143): the state of the bank, and the record of what was done about it.
 --
 -- The state moves only along these edges: normal <-> pre_positioned, pre_positioned -> activated -> resolved ->

@@ -26,7 +26,7 @@ COMMENT ON COLUMN accounts.accounts.obr_available_amount IS 'What of the balance
 -- Activation writes every row: half of each page stays free, so that the new versions fit beside the old ones and no
 -- index is touched. The partition's own index is a BRIN for the same reason: it does not stand in the way of that.
 ALTER TABLE accounts.accounts SET (fillfactor = 45);
-CREATE INDEX idx_accounts_obr_partition_active ON accounts.accounts USING brin (obr_frozen_amount) WHERE obr_frozen_amount > 0;
+CREATE INDEX idx_accounts_obr_partition_active ON accounts.accounts USING brin (opened_at) WHERE obr_frozen_amount > 0;
 
 CREATE TABLE core.obr_account_partitions (
     event_id uuid NOT NULL,
@@ -137,7 +137,54 @@ FOR EACH STATEMENT WHEN (pg_trigger_depth() < 1) EXECUTE FUNCTION core.refuse_di
 ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_birth_in_resolution;
 ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_obr_money;
 
+-- Who changes a standing or holders takes the ledger's lock before any row, as who moves money does: an activation
+-- waits for him, or he for it, and they never wait for each other.
+CREATE FUNCTION core.enter_ledger_first() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_catalog.pg_advisory_xact_lock_shared(1313620290, 1);
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER trg_accounts_enters_ledger BEFORE UPDATE OF status, restriction_reason ON accounts.accounts
+FOR EACH STATEMENT EXECUTE FUNCTION core.enter_ledger_first();
+CREATE TRIGGER trg_acct_party_rel_enters_ledger BEFORE INSERT OR UPDATE OR DELETE ON accounts.account_party_relationships
+FOR EACH STATEMENT EXECUTE FUNCTION core.enter_ledger_first();
+ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_enters_ledger;
+ALTER TABLE accounts.account_party_relationships ENABLE ALWAYS TRIGGER trg_acct_party_rel_enters_ledger;
+
+CREATE OR REPLACE FUNCTION accounts.set_account_status(
+    p_account_id uuid, p_status text, p_restriction_reason text DEFAULT NULL, p_actor text DEFAULT NULL,
+    p_trace_id text DEFAULT NULL, p_correlation_id text DEFAULT NULL,
+    OUT account_id uuid, OUT status text, OUT restriction_reason text, OUT version integer, OUT changed boolean
+)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    before accounts.accounts;
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(1313620290, 1); -- before any row, as everywhere
+    SELECT a.* INTO before FROM accounts.accounts AS a WHERE a.account_id = p_account_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no account %', p_account_id USING ERRCODE = 'NB004', CONSTRAINT = 'ACCOUNT_NOT_FOUND';
+    END IF;
+    changed := (before.status, before.restriction_reason) IS DISTINCT FROM (p_status, p_restriction_reason);
+    IF changed THEN
+        PERFORM set_config('neonctl.actor', coalesce(p_actor, ''), true),
+            set_config('neonctl.trace_id', coalesce(p_trace_id, ''), true),
+            set_config('neonctl.correlation_id', coalesce(p_correlation_id, ''), true);
+        UPDATE accounts.accounts AS a
+        SET status = p_status, restriction_reason = p_restriction_reason
+        WHERE a.account_id = p_account_id;
+    END IF;
+    SELECT a.account_id, a.status, a.restriction_reason, a.version
+    INTO set_account_status.account_id, set_account_status.status, set_account_status.restriction_reason, set_account_status.version
+    FROM accounts.accounts AS a
+    WHERE a.account_id = p_account_id;
+END
+$$;
+
 REVOKE EXECUTE ON FUNCTION
-    accounts.keep_obr_available(), accounts.lift_in_resolution(), accounts.account_birth_in_resolution()
+    core.enter_ledger_first(), accounts.keep_obr_available(), accounts.lift_in_resolution(), accounts.account_birth_in_resolution()
 FROM PUBLIC;
 GRANT INSERT, UPDATE (obr_prepositioned, description) ON core.products TO bank_core_resolution_officer;

@@ -126,14 +126,16 @@ BEGIN
             ELSE trunc(greatest(a.balance - d, 0) * h, 2) END,
         obr_available_amount = CASE WHEN a.product_code = ANY(closed) THEN 0
             ELSE greatest(a.balance, 0) - trunc(greatest(a.balance - d, 0) * h, 2) END,
-        allows_debit = a.allows_debit OR (a.restriction_reason = ANY(lifted)
-            AND (accounts.status_rule(a.status, a.restriction_reason)).lifted_in_resolution) IS TRUE
+        allows_debit = CASE WHEN a.restriction_reason = ANY(lifted)
+            THEN a.allows_debit OR (accounts.status_rule(a.status, a.restriction_reason)).lifted_in_resolution
+            ELSE a.allows_debit END
     WHERE NOT a.is_internal AND a.jurisdiction = p_event.jurisdiction AND a.account_id <> ALL(joint);
     IF joint <> '{}' THEN
         UPDATE accounts.accounts AS a
         SET obr_partitioned = true, obr_frozen_amount = p.frozen, obr_available_amount = p.available,
-            allows_debit = a.allows_debit OR (a.restriction_reason = ANY(lifted)
-                AND (accounts.status_rule(a.status, a.restriction_reason)).lifted_in_resolution) IS TRUE
+            allows_debit = CASE WHEN a.restriction_reason = ANY(lifted)
+                THEN a.allows_debit OR (accounts.status_rule(a.status, a.restriction_reason)).lifted_in_resolution
+                ELSE a.allows_debit END
         FROM (
             SELECT x.account_id, sum(x.frozen_amount) AS frozen, sum(x.available_amount) AS available
             FROM core.obr_holder_partitions AS x

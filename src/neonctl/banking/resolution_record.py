@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -120,8 +121,17 @@ def _shown(name: str, value: Any) -> Any:
 
 
 def _part(facts: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any] | None:
-    return (
-        None
-        if facts[names[0]] is None
-        else {name.removeprefix("last_").removeprefix("drill_"): facts[name] for name in names}
-    )
+    return None if facts[names[0]] is None else {_PART_NAMES.get(name, name): facts[name] for name in names}
+
+
+_PART_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "last_event_no": "event_no",
+        "last_event_id": "event_id",
+        "last_event_type": "event_type",
+        "last_event_at": "occurred_at",
+        "drill_outcome": "outcome",
+        "drill_ended_at": "ended_at",
+        "drill_report_sha256": "report_sha256",
+    }
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,14 +19,13 @@ from neonctl.cli.obr_authority import (
     carry_out,
     event_facts,
     given_documents,
-    told,
+    told_event,
 )
 from neonctl.cli.options import command
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from neonctl.banking.resolution import ResolutionEvent
     from neonctl.cli.session import Session
 
 
@@ -82,7 +81,7 @@ def obr_activate(
         ),
         event_facts,
     )
-    return told(desk, "obr_activated", _shown(done))
+    return told_event(desk, "obr_activated", done)
 
 
 def obr_release(
@@ -118,7 +117,7 @@ def obr_release(
         ),
         event_facts,
     )
-    return told(desk, "obr_released", _shown(done))
+    return told_event(desk, "obr_released", done)
 
 
 def obr_unwind(
@@ -157,7 +156,7 @@ def obr_unwind(
         ),
         event_facts,
     )
-    return told(desk, "obr_unwound", _shown(done))
+    return told_event(desk, "obr_unwound", done)
 
 
 def obr_rearm(
@@ -185,13 +184,7 @@ def obr_rearm(
         ),
         event_facts,
     )
-    return told(desk, "obr_rearmed", _shown(done))
-
-
-def _shown(event: ResolutionEvent) -> dict[str, Any]:
-    from neonctl.banking.resolution_record import shown
-
-    return shown(event)
+    return told_event(desk, "obr_rearmed", done)
 
 
 def _short(percent: Decimal) -> str:

@@ -115,18 +115,22 @@ def carry_out(
 def ask(desk: Desk, act: Act, confirm: str | None, shown: Mapping[str, object]) -> None:
     """Show what is to be done, and have it confirmed. Raises ``UnsafePlanError``."""
     about = f"To be done on {desk.environment}:\n\n{lines(shown)}\n"
+    desk.session.say(about)
     if act.name is not None:
         desk.session.confirm_by_name(act.name, confirm, scope=desk.environment, about=about)
     else:
-        desk.session.say(about)
         desk.session.confirm("Do this?", about=about)
+
+
+#: The instruction itself has a time in which it is valid, too.
+_LABELS = {"valid_from": "key valid from", "valid_until": "key valid until"}
 
 
 def shown_instruction(instruction: Instruction) -> dict[str, object]:
     """What an instruction says, for people, the weightiest first."""
     from neonctl.banking.signing.claims import shown_claim, shown_second
 
-    terms = {claim: shown_claim(claim, value) for claim, value in instruction.terms.items()}
+    terms = {_LABELS.get(claim, claim): shown_claim(claim, value) for claim, value in instruction.terms.items()}
     return {
         "action": instruction.action,
         "scope": instruction.scope,
@@ -156,9 +160,24 @@ def event_facts(event: ResolutionEvent) -> dict[str, object]:
 
 
 def told(desk: Desk, event_type: str, result: Mapping[str, Any]) -> int:
-    """The result to the caller, and one log line."""
+    """What changed about a key, to the caller and as one log line."""
+    desk.log(event_type, **result)
+    desk.session.emit(result, lines(result))
+    return 0
+
+
+def told_event(desk: Desk, name: str, event: ResolutionEvent) -> int:
+    """An event of the record, to the caller and as one log line."""
+    from neonctl.banking.resolution_record import shown
     from neonctl.cli.obr_status import flat
 
-    desk.log(event_type, **result)
-    desk.session.emit(result, lines({name: value for name, value in flat(result).items() if value is not None}))
+    desk.log(name, **event_facts(event))
+    result = shown(event)
+    said: dict[str, Any] = result["metadata"]
+    facts = {key: value for key, value in result.items() if value is not None and key not in _FOR_MACHINES}
+    facts |= flat({key: said[key] for key in ("released", "permanent_haircut") if key in said})
+    desk.session.emit(result, lines(facts))
     return 0
+
+
+_FOR_MACHINES = frozenset({"request_hash", "db_user", "trace_id", "correlation_id", "metadata"})

@@ -50,10 +50,13 @@ def obr_drill(
     from neonctl.banking.drills.record import record_drill
     from neonctl.banking.moments import parse_duration
     from neonctl.cli.progress import ProgressLines
-    from neonctl.pipelines.drill import Order, drill_environment
+    from neonctl.errors import UsageError
+    from neonctl.pipelines.drill import LONGEST, Order, drill_environment
 
     parameters = _parameters(haircut, de_minimis, release, equal_shares=equal_shares)
     lasting = parse_duration(lifetime)
+    if lasting > LONGEST:
+        raise UsageError("DURATION_INVALID", f"{lifetime}: no branch may expire later than in {LONGEST.days} days")
     desk = Desk(session, env, "obr drill")
     signer = signer_of(desk, key, passphrase_file)
     _usable(out)
@@ -65,6 +68,7 @@ def obr_drill(
             order, desired=desk.desired, services=desk.services, progress=progress, audit=desk.audit
         )
     report, page = _write(drill, signer, out)
+    session.say(f"Report written: {report}")
     key_id = signer.public.key_id
     details = {"drill_id": str(drill.drill_id), "haircut": f"{parameters.haircut:.4f}", "report": report.name}
     with desk.changing("obr.drill", f"{env}/bank_core", details, role="resolution_officer") as change:

@@ -153,17 +153,7 @@ def keys_list(session: Session, env: Environment) -> int:
 
     with Desk(session, env, "obr keys list").reading() as conn:
         keys = [document(each) for each in list_keys(conn)]
-    columns = (
-        "key_id",
-        "name",
-        "kind",
-        "algorithm",
-        "authority",
-        "valid_from",
-        "valid_until",
-        "revoked_at",
-        "standing",
-    )
+    columns = ("key_id", "name", "kind", "algorithm", "authority", "valid_from", "valid_until", "standing")
     rows = [["-" if each[column] is None else str(each[column]) for column in columns] for each in keys]
     session.emit({"keys": keys}, table([column.replace("_", " ") for column in columns], rows) if rows else "no keys")
     return 0

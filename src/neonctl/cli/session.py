@@ -125,7 +125,9 @@ class Session:
 
     def confirm_by_name(self, name: str, given: str | None, *, scope: str, about: str) -> None:
         """What cannot be taken back: ``name`` and the ``scope`` that it is done in have to be typed (``--yes`` is not
-        enough). Scripts give ``name`` as ``--confirm``: ``given``. Raises ``UnsafePlanError``.
+        enough). Scripts give ``name`` as ``--confirm``: ``given``. ``about``: as for ``confirm``.
+
+        Raises ``UnsafePlanError``.
         """
         if given == name:
             return
@@ -137,7 +139,9 @@ class Session:
                 hint=f"read what would be done, then add --confirm {name}",
                 details={"about": about.splitlines()},
             )
-        sys.stderr.write(f"{about}\nType `{scope} {name}` to do this: ")
+        if self.options.quiet:
+            sys.stderr.write(about + "\n")
+        sys.stderr.write(f"Type `{scope} {name}` to do this: ")
         sys.stderr.flush()
         if sys.stdin.readline().split() != [scope, name]:
             raise UnsafePlanError("NOT_CONFIRMED", "not confirmed: nothing has been changed")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from neonctl.provision.services import Services
     from neonctl.provision.throwaway import ThrowawayBranch
 
-LIFETIME: Final = timedelta(hours=2)
+LIFETIME, LONGEST = timedelta(hours=2), timedelta(days=30)  # the longest is Neon's
 _ROLES: Final[tuple[RoleKind, ...]] = ("app_user", "readonly", "resolution_officer", "migrate_user")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -15,7 +15,7 @@ from neonctl.banking.drills.officer import Copy, DrillOfficer
 from neonctl.banking.drills.report import DepositorView, Parameters, Probe, Proof, Sums
 from neonctl.banking.resolution import ResolutionEvent, read_state, reconcile
 from neonctl.banking.resolution_keys import list_keys
-from neonctl.banking.resolution_verification import RecordFault, verify_record
+from neonctl.banking.resolution_verification import RecordFault, read_record, record_faults
 from neonctl.banking.statement import patiently
 from neonctl.banking.verification import Door, Scope, verify_ledger
 from neonctl.errors import NeonctlError, RetryableError, ServiceError
@@ -51,6 +51,7 @@ class Doors:
 class Findings:
     """What was seen so far."""
 
+    activation_parts: Mapping[str, int] = field(default_factory=dict[str, int])
     sums: Sequence[Sums] = ()
     depositors: DepositorView | None = None
     proofs: list[Proof] = field(default_factory=list[Proof])
@@ -117,9 +118,10 @@ class Conduct:
             with phase("keys", "Keys registered"):
                 self._register(officer)
                 self._be_ready(officer, state)
-                known = set(verify_record(self._reader, scope=self._copy.scope))
+                known = set(self._record_faults())
             with phase("activate", "Activation"):
                 activated = officer.activate()
+                found.activation_parts = _parts(activated)
             with phase("sums", "Sums proven"):
                 self._prove_split(activated)
                 found.proofs += officer.refusals()
@@ -172,7 +174,7 @@ class Conduct:
 
     def _try_gate(self, gate: Gate) -> Sequence[UUID]:
         self.findings.proofs.append(proofs.guards_stand(self._reader))
-        gate.choose()
+        gate.choose(self._reader)
         self.findings.probes += gate.try_all()
         committed, touched = gate.pay_and_spend()
         self.findings.probes.append(committed)
@@ -183,8 +185,12 @@ class Conduct:
         statement = "The daily reconciliation finds nothing"
         return Proof("reconciled", statement, differences == 0, f"{differences:,} differences")
 
+    def _record_faults(self) -> Sequence[RecordFault]:
+        with patiently(self._reader, "verifying the record"):
+            return list(record_faults(read_record(self._reader), scope=self._copy.scope))
+
     def _prove_record(self, known: Set[RecordFault]) -> Proof:
-        faults = [each for each in verify_record(self._reader, scope=self._copy.scope) if each not in known]
+        faults = [each for each in self._record_faults() if each not in known]
         statement = "Every event of the drill is on record with the signatures it was done by"
         seen = "; ".join(f"{each.subject} {each.message}" for each in faults) or "signatures verified"
         return Proof("record", statement, not faults, seen)
@@ -209,7 +215,7 @@ class Conduct:
         state = read_state(self._reader).resolution_state
         moved = {"event_id": activated.event_id}
         intact = [verify_ledger(self._doors.readonly, Scope(account=each), jobs=1) for each in touched]
-        faults = [fault.message for each in intact for fault in each.faults]
+        faults = [f"{fault.kind} in {fault.table}" for each in intact for fault in each.faults]
         self.findings.proofs += [
             Proof("resolved", "The bank is resolved", state == "resolved", state),
             *proofs.proven(self._reader, "left"),
@@ -221,3 +227,9 @@ class Conduct:
             self.findings.proofs.append(
                 Proof("ledger", "The ledger of what was posted for good verifies", not faults, seen)
             )
+
+
+def _parts(activated: ResolutionEvent) -> Mapping[str, int]:
+    """What the activation itself says of its parts, in milliseconds."""
+    seconds: Mapping[str, float] = activated.metadata.get("seconds", {})
+    return {name: round(float(took) * 1000) for name, took in seconds.items()}

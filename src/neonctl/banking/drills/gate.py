@@ -18,7 +18,7 @@ from neonctl.banking.accounts import Currency, NewAccount, open_account
 from neonctl.banking.drills.report import Probe
 from neonctl.banking.holds import create_hold
 from neonctl.banking.posting import post, transfer
-from neonctl.banking.statement import rows
+from neonctl.banking.statement import patiently, rows
 from neonctl.errors import NeonctlError, RetryableError, ServiceError
 
 Connection = psycopg.Connection[TupleRow]
@@ -120,9 +120,10 @@ class Gate:
             for currency in _CURRENCIES
         }
 
-    def choose(self) -> None:
-        """One customer's account of each kind, after activation."""
-        self.accounts = {each.kind: each for each in rows(self._app, "drill", "candidates", Account, doing=_DOING)}
+    def choose(self, reader: Connection) -> None:
+        """One customer's account of each kind, after activation. It may take longer than the application may."""
+        with patiently(reader, _DOING):
+            self.accounts = {each.kind: each for each in rows(reader, "drill", "candidates", Account, doing=_DOING)}
 
     def try_all(self) -> Iterator[Probe]:
         """Every trial, each taken back. Raises ``ServiceError`` and ``RetryableError``: then nothing was shown."""

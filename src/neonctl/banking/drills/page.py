@@ -37,7 +37,7 @@ def page(report: Mapping[str, Any], *, sha256: str, key_id: str) -> str:
         verdict=_verdict(report),
         cards=_cards(report),
         story=_story(report),
-        timeline=_timeline(report["phases"]),
+        timeline=_timeline(report["phases"], report["activation_parts_ms"]),
         sums=_sums(report["sums"]),
         proofs=_proofs(report["proofs"]),
         probes=_probes(report["probes"]),
@@ -102,7 +102,7 @@ def _story(report: Mapping[str, Any]) -> str:
     return f"<p>{text}</p>" + (_list(report["notes"]) if report["notes"] else "")
 
 
-def _timeline(phases: Sequence[Mapping[str, Any]]) -> str:
+def _timeline(phases: Sequence[Mapping[str, Any]], parts: Mapping[str, int]) -> str:
     if not phases:
         return _NONE
     whole = max(1, *(phase["started_ms"] + phase["took_ms"] for phase in phases))
@@ -116,7 +116,11 @@ def _timeline(phases: Sequence[Mapping[str, Any]]) -> str:
             f'<rect x="{min(start, 997):.1f}" y="2" width="{width:.1f}" height="12" rx="1"/></svg>'
             f'<span class="number">{_duration(phase["took_ms"])}</span>'
         )
-    return f'<div class="timeline">{"".join(rows)}</div><p class="soft">{_duration(whole)} in all.</p>'
+    said = f"{_duration(whole)} in all."
+    if parts:
+        named = (f"{escape(name.replace('_', ' '))} {_duration(took)}" for name, took in parts.items())
+        said += f" Of the activation, by the database's own clock: {', '.join(named)}."
+    return f'<div class="timeline">{"".join(rows)}</div><p class="soft">{said}</p>'
 
 
 def _sums(sums: Sequence[Mapping[str, Any]]) -> str:

@@ -6,7 +6,7 @@ An account's id stands in it only where something is wrong with that account.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, Literal, cast
@@ -124,6 +124,7 @@ class Drill:
     program: str
     rounding: Sequence[str]
     phases: Sequence[Phase] = ()
+    activation_parts: Mapping[str, int] = field(default_factory=dict[str, int])  # milliseconds, by the database's clock
     sums: Sequence[Sums] = ()
     proofs: Sequence[Proof] = ()
     probes: Sequence[Probe] = ()
@@ -157,6 +158,7 @@ class Drill:
             "parameters": _plain(self.parameters) | {"haircut": f"{self.parameters.haircut:.4f}"},
             "rounding": list(self.rounding),
             "phases": [_plain(phase) for phase in self.phases],
+            "activation_parts_ms": dict(self.activation_parts),
             "sums": [_plain(sums) for sums in self.sums],
             "proofs": [_plain(proof) for proof in self.proofs],
             "probes": [_plain(probe) for probe in self.probes],
