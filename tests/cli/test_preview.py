@@ -261,6 +261,45 @@ def test_a_file_taken_away_since_is_named(mine: Project) -> None:
     assert "--recreate" in refused.error["hint"]
 
 
+def test_a_repeatable_file_taken_away_since_is_named(mine: Project) -> None:
+    folder = mine.folder / "db/bank_kyc/migrations"
+    file = folder / "R__names.sql"
+    file.write_text("CREATE OR REPLACE VIEW party.names AS SELECT 1 AS one;\n")
+    try:
+        assert mine.run("preview", "create", "44", "-q").code == 0
+        assert mine.run("preview", "create", "44", "-q").code == 0
+        file.rename(folder / "R__other_names.sql")
+        refused = mine.run("preview", "create", "44", "-o", "json")
+    finally:
+        for each in folder.glob("R__*names.sql"):
+            each.unlink()
+    assert (refused.code, refused.error["code"]) == (3, "MIGRATION_UNKNOWN"), refused.stdout
+    assert refused.error["message"] == "pr-44 has run bank_kyc/migrations/R__names.sql, which this checkout has not"
+    assert mine.run("preview", "delete", "44").code == 0
+
+
+def test_a_file_that_failed_half_way_and_was_taken_away_is_named(mine: Project) -> None:
+    """What it may have left, an invalid index for example, is nothing that the checkout makes."""
+    folder = mine.folder / "db/bank_kyc/migrations"
+    files = folder / "V002__index.sql", folder / "U002__index_rollback.sql"
+    files[0].write_text("-- neonctl: non-transactional\nCREATE INDEX CONCURRENTLY half ON party.parties ((1 / 0));\n")
+    files[1].write_text("-- neonctl: non-transactional\nDROP INDEX CONCURRENTLY party.half;\n")
+    try:
+        failed = mine.run("preview", "create", "44", "-o", "json")
+        assert "division by zero" in failed.error["message"]
+    finally:
+        for file in files:
+            file.unlink()
+    refused = mine.run("preview", "create", "44", "-o", "json")
+    assert (refused.code, refused.error["code"]) == (3, "MIGRATION_UNKNOWN"), refused.stdout
+    assert refused.error["message"] == (
+        "pr-44 has run bank_kyc/migrations/V002__index.sql, which this checkout has not"
+    )
+    assert mine.run("preview", "create", "44", "--recreate", "-q").code == 0
+    assert mine.run("migrate", "validate", "--env", "pr-44").code == 0
+    assert mine.run("preview", "delete", "44").code == 0
+
+
 def test_what_dev_has_run_cannot_be_edited_by_starting_over(mine: Project) -> None:
     file = mine.folder / "db/bank_aml/migrations/V001__create_screenings.sql"
     text = file.read_text()
@@ -411,6 +450,39 @@ def test_one_that_cannot_be_pruned_keeps_no_other(mine: Project, api: Api, tmp_p
     assert errors == {"pr-42": "PREVIEW_HAS_CHILDREN", "pr-45": None}
     assert "pr-45" not in api.branches()
     assert "pr-42" in api.branches()
+
+
+def test_one_that_came_back_to_use_is_not_pruned(mine: Project, api: Api, tmp_path: Path) -> None:
+    """Its pull request is opened again while somebody thinks about the question whether to delete it."""
+    assert mine.run("preview", "create", "45", "-q").code == 0
+    desired = read_configuration(mine.folder / "config", mine.folder / "db").desired
+    with services(mine) as opened:
+        found = find_prunable(
+            desired, opened, repository=None, still_open=frozenset({42}), older_than=None, now=datetime.now(UTC)
+        )
+        assert [item.name for item in found] == ["pr-45"]
+        log = AuditLog(f"file:{tmp_path}/audit.jsonl", actor=lambda _: "somebody", trace_id="t")
+        for again in ((), ("--recreate",)):
+            assert mine.run("preview", "create", "45", "-q", *again).code == 0
+            (kept,) = prune(found, desired, opened, progress=silent, audit=log)
+            assert kept.error is not None
+            assert kept.error.code == "PREVIEW_CHANGING"
+    assert mine.run("verify", "--env", "pr-45", "-q").code == 0
+    assert mine.run("preview", "delete", "45").code == 0
+
+
+def test_a_project_that_is_not_seen_proves_nothing(mine: Project) -> None:
+    """The key of another organization, or another name: live previews look as if their branches were gone."""
+    was = mine.run("preview", "list", "-o", "json").json["previews"]
+    assert any(each["secrets"] for each in was)
+    mine.edit("platform.yaml", ("\n  name: bank\n", "\n  name: bank-elsewhere\n"))
+    try:
+        for command in (("delete", "42"), ("list",), ("prune", "--open", "42"), ("prune", "--older-than", "7d")):
+            refused = mine.run("preview", *command, "-o", "json")
+            assert (refused.code, refused.error["code"]) == (1, "NOT_PROVISIONED"), command
+    finally:
+        mine.edit("platform.yaml", ("\n  name: bank-elsewhere\n", "\n  name: bank\n"))
+    assert mine.run("preview", "list", "-o", "json").json["previews"] == was
 
 
 @contextlib.contextmanager

@@ -109,6 +109,27 @@ def test_partitions_that_time_makes_are_counted_not_told(bank):
     assert schema_diff(after, before, database="bank") == SchemaDiff((), 1)
 
 
+@pytest.mark.parametrize(
+    "partition",
+    ["bank.by_country_nz PARTITION OF bank.by_country FOR VALUES IN ('NZ')",
+     "bank.by_hash_1 PARTITION OF bank.by_hash FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+     "bank.postings_rest PARTITION OF bank.postings DEFAULT"],
+    ids=["list", "hash", "default"],
+)  # fmt: skip
+def test_partitions_that_time_does_not_make_are_told(bank, partition):
+    with bank.transaction(force_rollback=True):
+        bank.execute("""
+            CREATE TABLE bank.by_country (country text) PARTITION BY LIST (country);
+            CREATE TABLE bank.by_hash (id bigint) PARTITION BY HASH (id)""")
+        before = read_catalogue(bank)
+        bank.execute(f"CREATE TABLE {partition}".encode())
+        after = read_catalogue(bank)
+    name = f"table {partition.partition(' ')[0]}"
+    for one, other in ((before, after), (after, before)):
+        found = schema_diff(one, other, database="bank")
+        assert ([each.object for each in found.changes], found.partitions) == ([name], 0)
+
+
 # --- pure -------------------------------------------------------------------------------------------------
 
 TEXT = st.text(alphabet=st.sampled_from("ab`\\ \n:@<|#\u202e'"), min_size=1, max_size=12)

@@ -90,7 +90,7 @@ def _head() -> str | None:
 def report_preview(document: Mapping[str, object]) -> None:
     """What the steps that follow need to find a preview: names, never values."""
     names = ("environment", "state", "branch", "branch_id", "expires_at", "direct_host", "pooled_host")
-    set_outputs({name: str(document[name]) for name in names})
+    set_outputs({name: str(document[name] or "") for name in names})
 
 
 def report_schema_drift(found: Sequence[Drift]) -> None:
@@ -132,9 +132,17 @@ def annotate(error: NeonctlError) -> None:
 
 
 def _command(code: str, problem: Mapping[str, object]) -> str:
-    place = "".join(f"{name}={parameter(str(problem[name]))}," for name in ("file", "line") if problem.get(name))
+    place = f"file={parameter(_in_its_checkout(str(problem['file'])))}," if problem.get("file") else ""
+    place += f"line={parameter(str(problem['line']))}," if problem.get("line") else ""
     path = f"{problem['path']}: " if problem.get("path") else ""
     return f"::error {place}title={parameter(code)}::{data(path + str(problem.get('message', '')))}"
+
+
+def _in_its_checkout(file: str) -> str:
+    """As the repository names it: with the pull request checked out beside main, GitHub knows no such folder."""
+    path = Path(file)
+    inside = next((folder for folder in path.parents if folder.name and (folder / ".git").exists()), None)
+    return file if inside is None or path.is_absolute() else path.relative_to(inside).as_posix()
 
 
 def annotate_problems(title: str, problems: Iterable[tuple[str | None, str]]) -> None:
@@ -163,6 +171,6 @@ def finding_commands(findings: Sequence[Finding]) -> Iterator[str]:
     for severity, command in (("error", "error"), ("warning", "warning"), ("note", "notice")):
         chosen = [each for each in findings if each.severity == severity]
         for each in chosen[:_SHOWN_ANNOTATIONS]:
-            place = f"file={parameter(each.file)},line={each.line},col={each.column}"
+            place = f"file={parameter(_in_its_checkout(each.file))},line={each.line},col={each.column}"
             text = each.message + (f"\n{each.help}" if each.help else "")
             yield f"::{command} {place},title={parameter(each.rule)}::{data(text)}"

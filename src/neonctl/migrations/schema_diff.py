@@ -84,11 +84,13 @@ def _is_environments_own(name: str, database: str) -> bool:
 
 
 def _is_partition_of_time(name: str, was: _Listing, now: _Listing) -> bool:
+    """A range of its own; those of a list, of hashes and for all the rest are somebody's decision."""
     if name in was and name in now:
         return False
-    parent = (was.get(name) or now[name]).get("partition of")
-    table = f"table {parent}"
-    return table in was and table in now and "partitioned by" in was[table] and "partitioned by" in now[table]
+    listed = was.get(name) or now[name]
+    table = f"table {listed.get('partition of')}"
+    by_range = all(side.get(table, {}).get("partitioned by", "").startswith("RANGE ") for side in (was, now))
+    return by_range and listed.get("partition bound") != "DEFAULT"
 
 
 def _owner(name: str, was: _Listing, now: _Listing) -> str | None:

@@ -55,7 +55,8 @@ def require_known(
 ) -> Mapping[str, tuple[str, ...]]:
     """Scripts that have run and that the checkout has not, by database: those of the source, with nothing to run.
 
-    ``fresh``: the branch was copied just now, so whatever ran there ran on the source. Raises ``UnsafePlanError``
+    ``fresh``: the branch was copied just now, so whatever ran there ran on the source. A repeatable file that the
+    source has run may be taken away: what it made stays until a migration drops it. Raises ``UnsafePlanError``
     MIGRATION_UNKNOWN where files were removed or renamed since this preview ran them, and where pending migrations
     would run on top of what this checkout does not know.
     """
@@ -66,11 +67,16 @@ def require_known(
         for database, versions in sorted(here.items())
         if (missing := tuple(_unknown(configuration, database, versions)))
     }
-    if not unknown:
+    gone: Mapping[str, tuple[str, ...]] = {} if fresh else _gone_repeatables(configuration, name, observed)
+    if not unknown and not gone:
         return {}
-    there = here if fresh else _of_source(configuration, source, services)
+    theirs = observed if fresh else observe(configuration.desired, services, selection=[source])
+    there = here if fresh else _history(source, theirs)
     pending = {change.database for change in plan.work if isinstance(change, RunMigrations)}
     own, ahead = list[str](), list[str]()
+    for database, scripts in gone.items():
+        known = _repeatables(source, theirs).get(database, ())
+        own += [f"{database}/migrations/{script}" for script in scripts if script not in known]
     for database, missing in unknown.items():
         for each in missing:
             if each.version not in there.get(database, {}):
@@ -94,8 +100,22 @@ def require_known(
 def _history(name: str, observed: Observed) -> _History:
     cluster = observed.environments[name].cluster
     return {
-        database: {each.version: each for each in inside.history or ()}
+        database: {each.version: each for each in (*(inside.history or ()), *inside.unfinished)}
         for database, inside in (cluster.databases.items() if cluster else ())
+    }
+
+
+def _repeatables(name: str, observed: Observed) -> Mapping[str, tuple[str, ...]]:
+    cluster = observed.environments[name].cluster
+    return {database: tuple(inside.repeatables) for database, inside in (cluster.databases.items() if cluster else ())}
+
+
+def _gone_repeatables(configuration: Configuration, name: str, observed: Observed) -> Mapping[str, tuple[str, ...]]:
+    known = configuration.desired.repeatables
+    return {
+        database: missing
+        for database, scripts in sorted(_repeatables(name, observed).items())
+        if (missing := tuple(each for each in scripts if each not in known.get(database, ())))
     }
 
 

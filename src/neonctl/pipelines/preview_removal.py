@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from neonctl.desired.preview import preview_name, preview_number, with_preview
-from neonctl.errors import NeonctlError
+from neonctl.errors import NeonctlError, RetryableError
 from neonctl.plan.ownership import PullRequest, previewed
 from neonctl.plan.preview import kept_because, leftovers, prunable, require_childless, require_ours
 from neonctl.provision.observe import branch_named, find_project
@@ -36,12 +36,22 @@ class Removal:
 
 
 def delete_preview(
-    pull_request: PullRequest, desired: Desired, services: Services, *, progress: Progress, audit: AuditLog
+    pull_request: PullRequest,
+    desired: Desired,
+    services: Services,
+    *,
+    progress: Progress,
+    audit: AuditLog,
+    as_seen: BranchSnapshot | None = None,
 ) -> Removal:
     """Branch, secrets and parameters of a preview, whatever is there of them. ``desired`` has the preview in it.
 
+    ``as_seen``: only if the branch is still the one that was judged, and no run has refreshed it since; else
+    ``RetryableError`` PREVIEW_CHANGING.
+
     Raises ``UnsafePlanError`` PREVIEW_FOREIGN for a branch of that name that is not this pull request's,
-    PREVIEW_HAS_CHILDREN when others come from it; then nothing was deleted.
+    PREVIEW_HAS_CHILDREN when others come from it, ``NeonctlError`` NOT_PROVISIONED when there is no project to look for
+    its branch in; then nothing was deleted.
     """
     name = preview_name(pull_request.number)
     project = find_project(desired, services)
@@ -49,9 +59,17 @@ def delete_preview(
     branch = branch_named(name, branches)
     if project is not None and branch is not None:
         require_ours(branch, pull_request)
+        if as_seen is not None and (branch.id, branch.expires_at) != (as_seen.id, as_seen.expires_at):
+            raise RetryableError(
+                "PREVIEW_CHANGING",
+                f"branch {name} was made or refreshed by another run after it was judged: it stays",
+                hint="its pull request may be open again",
+            )
         require_childless(branch, branches)
         PreviewSite(desired, services, progress=progress, audit=audit).delete(project.id, branch)
     traces = traces_of(desired, services, name)
+    if project is None and traces:
+        raise _unseen(desired, [name])
     remove_traces(desired, services, name, traces, audit)
     return Removal(name, branch.id if branch else None, traces)
 
@@ -156,10 +174,12 @@ def _prune(item: Prunable, desired: Desired, services: Services, progress: Progr
     whole = with_preview(desired, number)
     if item.branch is not None:  # looked at again: it may be another one by now
         made_for = previewed(item.branch) or PullRequest(number)
-        delete_preview(made_for, whole, services, progress=progress, audit=audit)
+        delete_preview(made_for, whole, services, progress=progress, audit=audit, as_seen=item.branch)
         return
     project = find_project(desired, services)
-    branches = services.neon.list_branches(project.id) if project else ()
+    if project is None:
+        raise _unseen(desired, [item.name])
+    branches = services.neon.list_branches(project.id)
     if branch_named(item.name, branches) is None:  # else a run has made it anew meanwhile
         remove_traces(whole, services, item.name, traces_of(whole, services, item.name), audit)
 
@@ -168,7 +188,19 @@ def _look(desired: Desired, services: Services) -> tuple[Mapping[str, Traces], S
     """What is at AWS first, then the branches: what a run makes meanwhile has its branch before its secrets."""
     traces = all_traces(desired, services)
     project = find_project(desired, services)
+    if project is None and traces:
+        raise _unseen(desired, traces)
     return traces, services.neon.list_branches(project.id) if project else ()
+
+
+def _unseen(desired: Desired, names: Iterable[str]) -> NeonctlError:
+    """No project is no proof that branches are gone: the key may be another organization's, the name another's."""
+    return NeonctlError(
+        "NOT_PROVISIONED",
+        f"project {desired.platform.project.name} is not there for this API key, but secrets or parameters of "
+        f"{', '.join(sorted(names))} are: nobody can say whether they are in use",
+        hint="look at the API key and at project.name; if the project was deleted, `neonctl apply` makes it anew",
+    )
 
 
 def _number(name: str) -> int:

@@ -158,6 +158,7 @@ class DatabaseSnapshot:
     publications: Mapping[str, PublicationSnapshot] = field(default_factory=dict[str, PublicationSnapshot])
     history: tuple[AppliedVersion, ...] | None = None  # None: no flyway_schema_history
     repeatables: Mapping[str, int | None] = field(default_factory=dict[str, "int | None"])  # script → newest checksum
+    unfinished: tuple[AppliedVersion, ...] = ()  # failed half-way outside a transaction, and not put right since
     inspected: bool = True  # False: known from the API only
 
 

@@ -105,6 +105,7 @@ def _database(found: Mapping[str, Any]) -> DatabaseSnapshot:
         publications={each.name: each for each in publications},
         history=None if found["history"] is None else tuple(_applied(found["history"])),
         repeatables=_repeated(found["history"] or ()),
+        unfinished=tuple(_unfinished(found["history"] or ())),
     )
 
 
@@ -123,6 +124,18 @@ def _applied(rows: Iterable[tuple[str | None, str, str, int | None, bool]]) -> I
         if kind not in _UNDONE:
             applied[version] = AppliedVersion(version, script, checksum, baseline=kind == "BASELINE")
     return applied.values()
+
+
+def _unfinished(rows: Iterable[tuple[str | None, str, str, int | None, bool]]) -> Iterable[AppliedVersion]:
+    """The versions whose last row says that they failed."""
+    failed: dict[str, AppliedVersion] = {}
+    for version, _, script, checksum, success in rows:
+        if version is None:
+            continue
+        failed.pop(version, None)
+        if not success:
+            failed[version] = AppliedVersion(version, script, checksum)
+    return failed.values()
 
 
 def _repeated(rows: Iterable[tuple[str | None, str, str, int | None, bool]]) -> Mapping[str, int | None]:
