@@ -86,6 +86,10 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     return found
 
 
+class _All(list[Any]):
+    """What ``.*`` gives: a name behind it is looked up in each."""
+
+
 class _Parser:
     def __init__(self, tokens: list[tuple[str, str]], contexts: Mapping[str, Any], status: Status | None) -> None:
         self.left = tokens
@@ -152,6 +156,12 @@ class _Parser:
         value: Any = self._contexts[root]
         while self._take("."):
             kind, name = self.left.pop(0)
+            if name == "*":
+                value = _All(value.values())
+                continue
+            if isinstance(value, _All) and kind == "name":
+                value = _All(each[name] for each in value)
+                continue
             if kind != "name":
                 raise UnknownError(f"{root}: what is .{name}?")
             if value is None:

@@ -15,7 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,10 @@ from .log import Log, outputs
 
 ROOT = Path(__file__).parents[2]
 INSTALLS = "Install what requirements.txt locks"
+# What GitHub lets an expression name, by the place where it stands (docs: contexts, "Context availability").
+IN_FLOW = ("github", "vars")
+IN_JOB = (*IN_FLOW, "needs")
+IN_STEP_IF = (*IN_JOB, "steps", "runner")
 CLEAN = ("PATH", "HOME", "LANG", "TMPDIR")  # of this machine; the rest is the runner's to give
 
 
@@ -64,7 +68,7 @@ class Step:
 
 @dataclass
 class Job:
-    """One job: ``result`` is success, failure or skipped."""
+    """One job: ``result`` is success, failure, cancelled or skipped."""
 
     result: str
     steps: list[Step] = field(default_factory=list[Step])
@@ -88,9 +92,18 @@ def read(name: str) -> dict[str, Any]:
 
 
 def run_workflow(
-    name: str, event: Event, settings: Settings, work: Path, *, before: Mapping[str, Callable[[], object]] | None = None
+    name: str,
+    event: Event,
+    settings: Settings,
+    work: Path,
+    *,
+    before: Mapping[str, Callable[[], object]] | None = None,
+    cancelled: Collection[str] = (),
 ) -> dict[str, Job]:
-    """All jobs in the order of their needs. ``before``: job → what happens meanwhile, just before it starts."""
+    """All jobs in the order of their needs. ``before``: job → what happens meanwhile, just before it starts.
+
+    ``cancelled``: jobs, not the whole run, that GitHub ends before they begin, for a newer one in the same queue.
+    """
     flow = read(name)
     triggers = flow[True]  # YAML reads the key `on` so
     kinds = triggers[event.name] or {}
@@ -104,7 +117,8 @@ def run_workflow(
                 continue
             if before and key in before:
                 before[key]()
-            done[key] = _Run(key, spec, flow, event, settings, work / key, _ancestry(needs, flow, done)).run()
+            run = _Run(key, spec, flow, event, settings, work / key, _ancestry(needs, flow, done))
+            done[key] = Job("cancelled") if key in cancelled else run.run()
     return done
 
 
@@ -176,26 +190,41 @@ class _Run:
 
     def run(self) -> Job:
         status = Status(failed=self.failed_before)
-        skipped_before = any(job.result == "skipped" for job in self.needs.values())
+        skipped_before = any(job.result in {"skipped", "cancelled"} for job in self.needs.values())
         condition = self.spec.get("if")
         if skipped_before and not any(f"{word}()" in str(condition) for word in ("cancelled", "failure", "always")):
             self.job.result = "skipped"
             return self.job
-        if not holds(condition, self.contexts, status):
+        if not holds(condition, self._allowed(IN_JOB), status):
             self.job.result = "skipped"
             return self.job
+        self._name_queues()
         (self.work / "temp").mkdir(parents=True)
         (self.work / "files").mkdir()
         (self.work / "workspace").mkdir()
         for number, step in enumerate(self.spec["steps"]):
             self._step(number, step)
-        self.job.outputs = {name: filled(text, self.contexts) for name, text in self.spec.get("outputs", {}).items()}
+        for name, text in self.spec.get("outputs", {}).items():
+            value = filled(text, self.contexts)
+            if not any(mask in value for mask in self.job.log.masks):  # GitHub withholds what holds a secret
+                self.job.outputs = {**self.job.outputs, name: value}
         return self.job
+
+    def _allowed(self, places: Sequence[str]) -> dict[str, Any]:
+        return {name: self.contexts[name] for name in places}
+
+    def _name_queues(self) -> None:
+        """What runs one after the other: a group that cannot be told apart would queue everything."""
+        for level, places in ((self.flow, IN_FLOW), (self.spec, IN_JOB)):
+            for text in level.get("concurrency", {}).values():
+                name = filled(str(text), self._allowed(places))
+                assert name
+                assert not name.endswith("-"), "what tells the queues apart is empty"
 
     def _step(self, number: int, step: Mapping[str, Any]) -> None:
         name = step.get("name") or step.get("uses") or step["run"]
         failed = self.job.result == "failure"
-        if not holds(step.get("if"), self.contexts, Status(failed=failed)):
+        if not holds(step.get("if"), self._allowed(IN_STEP_IF), Status(failed=failed)):
             self._note(step, Step(name, "skipped"))
             return
         done = self._uses(step, name) if "uses" in step else self._shell(number, step, name)
@@ -242,6 +271,7 @@ class _Run:
             shutil.copytree(source / part, target / part)
         for part in ("pyproject.toml", "src", "requirements.txt"):  # the same program in every checkout
             (target / part).symlink_to(ROOT / part)
+        (target / ".git").mkdir()
         (target / ".venv").symlink_to(Path(sys.prefix))
 
     def _keep(self, given: Mapping[str, str]) -> None:
@@ -292,9 +322,14 @@ class _Run:
         addresses = {"NEON_API_HOST", "NEONCTL_CA_FILE", "GITHUB_API_URL"}
         kept |= {name: value for name, value in self.settings.surroundings.items() if name in addresses}
         kept |= self.environment
-        for level in (self.flow, self.spec, step):
-            said = {name: filled(str(value), self.contexts) for name, value in level.get("env", {}).items()}
-            kept |= said
+        all_places = tuple(self.contexts)
+        for level, places in (
+            (self.flow, (*IN_FLOW, "secrets")),
+            (self.spec, (*IN_JOB, "secrets")),
+            (step, all_places),
+        ):
+            allowed = self._allowed(places)
+            kept |= {name: filled(str(value), allowed) for name, value in level.get("env", {}).items()}
         if "GITHUB_TOKEN" in kept:
             assert self.spec["permissions"]["pull-requests"] == "write"
         event = self.work / "temp" / "event.json"

@@ -9,7 +9,11 @@ import pytest
 from . import runner
 from .expressions import Status, Strict, UnknownError, evaluate, filled, holds
 
-GITHUB = {"github": Strict(event={"action": "closed", "labels": {}}, ref="refs/heads/main"), "vars": {}}
+GITHUB = {
+    "github": Strict(event={"action": "closed", "labels": {}}, ref="refs/heads/main"),
+    "vars": {},
+    "needs": Strict(one=Strict(result="success"), two=Strict(result="cancelled")),
+}
 
 
 @pytest.mark.parametrize(
@@ -26,6 +30,8 @@ GITHUB = {"github": Strict(event={"action": "closed", "labels": {}}, ref="refs/h
         ("false || (true && 'z')", "z"),
         ("contains('Hello', 'hell')", True),
         ("format('{1}-{0}', 1, 'a')", "a-1"),
+        ("contains(needs.*.result, 'cancelled')", True),
+        ("contains(needs.*.result, 'skipped')", False),
     ],
 )
 def test_an_expression_has_the_value_it_has_at_github(text, value):
@@ -76,8 +82,25 @@ def plan_with(monkeypatch, change):
         lambda flow, job, steps: job.update(outputs={"sha": "${{ steps.paln.outputs.plan_sha }}"}),
         lambda flow, job, steps: steps[-1].update(run="echo ${{ github.ref }}"),
         lambda flow, job, steps: steps.append({"uses": "somebody/else@v1"}),
+        lambda flow, job, steps: job.update({"if": "secrets.NEON_API_KEY != ''"}),
+        lambda flow, job, steps: steps[-1].update({"if": "secrets.NEON_API_KEY != ''"}),
+        lambda flow, job, steps: flow["env"].update(A="${{ needs.nobody.result }}"),
+        lambda flow, job, steps: flow["concurrency"].update(group="plan-${{ github.event.number_of_it }}"),
+        lambda flow, job, steps: flow["concurrency"].update(group="${{ steps.plan.outputs.sha }}"),
     ],
-    ids=["a name", "a permission", "an environment", "a step's id", "an expression in the script", "an action"],
+    ids=[
+        "a name",
+        "a permission",
+        "an environment",
+        "a step's id",
+        "an expression in the script",
+        "an action",
+        "a secret in a job's condition",
+        "a secret in a step's condition",
+        "a job's name where there is none yet",
+        "a queue of no name",
+        "a queue named too late",
+    ],
 )
 def test_a_mistake_in_a_workflow_is_an_error(monkeypatch, run_flow, pull_request, mistake):
     def without_planning(flow, job, steps):

@@ -66,6 +66,22 @@ def test_a_change_goes_from_dev_to_prod_and_stops_where_the_plan_is_another(proj
         undo(project, "prod", "uat", "dev")
 
 
+@pytest.mark.parametrize("lost", ["dev", "uat"])
+def test_a_job_that_gave_way_to_a_newer_run_ends_the_train(project, run_flow, push, lost):
+    """GitHub keeps one waiting job for each queue and cancels the one before it: nothing went wrong, nothing was done."""
+    add_table(project.folder)
+    try:
+        jobs = run_flow("apply.yml", push, cancelled=[lost])
+        assert results(jobs) == {
+            "plan": "success",
+            "dev": "cancelled" if lost == "dev" else "success",
+            "uat": "cancelled" if lost == "uat" else "skipped",
+            "prod": "skipped",
+        }
+    finally:
+        undo(project, *(["dev"] if lost == "uat" else []))
+
+
 def test_a_migration_that_fails_ends_the_train_before_uat(project, run_flow, push):
     add_table(
         project.folder,
@@ -131,6 +147,15 @@ def test_the_life_of_a_preview(run_flow, pull_request, project, comments):
         (error,) = edited["open"].log.of("error")
         assert error.properties["title"] == "MIGRATION_EDITED"
         assert "V002__watchlists.sql" in error.data
+
+        def broken(folder: Path) -> None:
+            add_table(folder)
+            (folder / "db/bank_aml/migrations/V004__broken.sql").write_text("COMMIT;\n")
+            (folder / "db/bank_aml/migrations/U004__broken_rollback.sql").write_text("SELECT 1;\n")
+
+        wrong = run_flow("preview.yml", pull_request("synchronize", broken))
+        errors = wrong["open"].log.of("error")  # at the pull request's own path, not where it was checked out
+        assert {each.properties["file"] for each in errors} == {"db/bank_aml/migrations/V004__broken.sql"}
         assert edited["open"].step("Verify").outcome == "skipped"
 
         closed = run_flow("preview.yml", pull_request("closed"))

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 
 from catalogue_cases import CASES, SETUP
 from neonctl.cli.schema_diff_text import MARKDOWN_CHARACTERS, diff_document, diff_markdown, diff_text, object_lines
-from neonctl.migrations.catalogue import Catalogue, by_object, differences, read_catalogue
+from neonctl.migrations.catalogue import Catalogue, Difference, by_object, differences, read_catalogue
 from neonctl.migrations.schema_diff import ObjectChange, SchemaDiff, schema_diff
 from neonctl.pipelines.schema_diff import DatabaseDiff
 from postgres_server import PostgresServer
@@ -206,6 +206,16 @@ def test_what_is_too_long_is_cut_between_objects_and_says_so():
     assert MARKDOWN_CHARACTERS * 0.8 < len(text) <= MARKDOWN_CHARACTERS
     shown = text.count("@@ new table")
     assert f"… and {10_000 - shown} more objects; all of it: `neonctl preview diff 7`" in text
+
+
+def test_what_gets_longer_by_being_made_visible_is_cut_too():
+    hidden = tuple(
+        ObjectChange(f"function s.f{n}()", "added", (Difference("", None, "\u202e" * 1_000, "definition"),))
+        for n in range(40)
+    )
+    text = diff_markdown("pr-7", "dev", [DatabaseDiff("bank_core", SchemaDiff(hidden))])
+    assert len(text) <= MARKDOWN_CHARACTERS
+    assert "@@ new function s.f0() @@" in text
 
 
 def test_what_only_the_source_has_is_explained():

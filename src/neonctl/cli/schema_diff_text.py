@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from neonctl.cli.markdown import block, code
+from neonctl.cli.markdown import block, code, visible
 
 if TYPE_CHECKING:
     from neonctl.migrations.catalogue import Difference
@@ -87,7 +87,7 @@ def _fitting(changes: Sequence[ObjectChange], room: int) -> tuple[list[str], int
     """The lines of as many objects as fit, and how many do not."""
     lines: list[str] = []
     for place, change in enumerate(changes):
-        more = object_lines(change)
+        more = [visible(line) for line in object_lines(change)]  # as long as they will stand there
         if sum(len(line) + 1 for line in (*lines, *more)) * 11 // 10 > room:
             return lines, len(changes) - place
         lines += more
