@@ -211,7 +211,9 @@ class _Run:
         return self.job
 
     def _allowed(self, places: Sequence[str]) -> dict[str, Any]:
-        return {name: self.contexts[name] for name in places}
+        """Before a job has its environment there are the repository's variables only."""
+        allowed = {name: self.contexts[name] for name in places}
+        return allowed if "steps" in places else {**allowed, "vars": self.settings.variables}
 
     def _name_queues(self) -> None:
         """What runs one after the other: a group that cannot be told apart would queue everything."""

@@ -219,6 +219,15 @@ def test_without_the_variable_everything_is_skipped(run_flow, push, settings):
         assert set(results(run_flow(flow, event, off)).values()) == {"skipped"}
 
 
+def test_a_variable_of_an_environment_switches_nothing_on(run_flow, push, settings):
+    """GitHub reads it when the job has begun, too late for the job's own condition."""
+    there = {
+        name: {**each, "vars": {**each["vars"], **settings.variables}} for name, each in settings.environments.items()
+    }
+    jobs = run_flow("nightly.yml", night(push), type(settings)({}, there, settings.surroundings))
+    assert set(results(jobs).values()) == {"skipped"}
+
+
 def test_a_secret_that_nobody_set_is_named(run_flow, push, settings):
     bare = {name: {**each, "secrets": {}} for name, each in settings.environments.items()}
     jobs = run_flow("apply.yml", push, type(settings)(settings.variables, bare, settings.surroundings))
