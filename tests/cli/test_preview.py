@@ -471,6 +471,25 @@ def test_one_that_came_back_to_use_is_not_pruned(mine: Project, api: Api, tmp_pa
     assert mine.run("preview", "delete", "45").code == 0
 
 
+def test_a_database_that_dev_has_not_yet_is_new(mine: Project) -> None:
+    """Merged into main, and not applied to dev: no reason for every pull request to turn red."""
+    config = mine.folder / "config"
+    kept = {file: file.read_text() for file in (config / "platform.yaml", config / "environments/preview.yaml")}
+    more = "\n  bank_fraud:\n    system: SD09\n    schemas: [fraud]\n    roles: *domain_roles\n"
+    mine.edit("platform.yaml", ("\n  bank_credit:\n", more + "\n  bank_credit:\n"))
+    mine.edit("environments/preview.yaml", ("max_cu: 0.25", "max_cu: 0.5"))
+    try:
+        assert mine.run("preview", "create", "46", "-q").code == 0
+        shown = mine.run("preview", "diff", "46", "-o", "json")
+        assert shown.code == 0, shown.stderr
+        new = [each["database"] for each in shown.json["databases"] if each["missing_on_source"]]
+        assert new == ["bank_fraud"]
+        assert mine.run("preview", "delete", "46", "-q").code == 0
+    finally:
+        for file, text in kept.items():
+            file.write_text(text)
+
+
 def test_a_project_that_is_not_seen_proves_nothing(mine: Project) -> None:
     """The key of another organization, or another name: live previews look as if their branches were gone."""
     was = mine.run("preview", "list", "-o", "json").json["previews"]

@@ -218,6 +218,15 @@ def test_what_gets_longer_by_being_made_visible_is_cut_too():
     assert "@@ new function s.f0() @@" in text
 
 
+def test_a_database_that_the_source_has_not_yet_is_new():
+    diff = DatabaseDiff("bank_fraud", SchemaDiff(), ahead=("V001__a.sql",), missing=True)
+    text = diff_markdown("pr-7", "dev", [diff])
+    assert "**`bank_fraud`**: new" in text
+    assert "- `dev` has no credentials of `bank_fraud` to compare it with: not applied there yet?" in text
+    assert "- only `pr-7` has `V001__a.sql`" in text
+    assert not diff_document("pr-7", "dev", [diff])["equal"]
+
+
 def test_what_only_the_source_has_is_explained():
     diff = DatabaseDiff("bank_core", SchemaDiff(), behind=("V011__x.sql",))
     text = diff_markdown("pr-7", "dev", [diff])

@@ -36,6 +36,7 @@ def diff_document(preview: str, source: str, found: Sequence[DatabaseDiff]) -> d
                 "removed": each.schema.count("removed"),
                 "migrations_ahead": list(each.ahead),
                 "migrations_behind": list(each.behind),
+                "missing_on_source": each.missing,
                 "partitions_left_out": each.schema.partitions,
                 "changes": [change.document() for change in each.schema.changes],
             }
@@ -170,10 +171,12 @@ def _own_name(path: str) -> str:
 def _counts(found: DatabaseDiff) -> str:
     schema = found.schema
     told = [f"{count} {state}" for state in ("added", "changed", "removed") if (count := schema.count(state))]
-    return ", ".join(told) or "no object differs"
+    return ", ".join(told) or ("new" if found.missing else "no object differs")
 
 
 def _notes(found: DatabaseDiff, preview: str, source: str, name: Callable[[str], str]) -> Iterator[str]:
+    if found.missing:
+        yield f"{name(source)} has no credentials of {name(found.database)} to compare it with: not applied there yet?"
     if found.ahead:
         yield f"only {name(preview)} has {', '.join(map(name, found.ahead))}"
     if found.behind:

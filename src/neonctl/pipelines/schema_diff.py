@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from neonctl.errors import ServiceError
 from neonctl.migrations.catalogue import Catalogue, read_catalogue
 from neonctl.migrations.history import live_versions, read_history
 from neonctl.migrations.schema_diff import SchemaDiff, schema_diff
@@ -19,17 +20,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DatabaseDiff:
-    """One database. ``ahead``: migrations that only the preview has; ``behind``: that only its source has."""
+    """One database. ``ahead``: migrations that only the preview has; ``behind``: that only its source has.
+
+    ``missing``: the source has no such database yet, so there is nothing to compare with.
+    """
 
     database: str
     schema: SchemaDiff
     ahead: tuple[str, ...] = ()
     behind: tuple[str, ...] = ()
+    missing: bool = False
 
     @property
     def equal(self) -> bool:
         """Nothing to tell."""
-        return not (self.schema.changes or self.ahead or self.behind)
+        return not (self.schema.changes or self.ahead or self.behind or self.missing)
 
 
 def diff_schemas(
@@ -41,9 +46,12 @@ def diff_schemas(
     """
 
     def one(database: str) -> DatabaseDiff:
-        (before, old), (after, new) = pair(
-            lambda: _read(source, database, services), lambda: _read(preview, database, services)
+        there, (after, new) = pair(
+            lambda: _read_if_stored(source, database, services), lambda: _read(preview, database, services)
         )
+        if there is None:
+            return DatabaseDiff(database, SchemaDiff(), ahead=new, missing=True)
+        before, old = there
         return DatabaseDiff(
             database,
             schema_diff(before, after, database=database),
@@ -52,6 +60,18 @@ def diff_schemas(
         )
 
     return tuple(for_each(one, databases))
+
+
+def _read_if_stored(
+    spec: EnvironmentSpec, database: str, services: Services
+) -> tuple[Catalogue, tuple[str, ...]] | None:
+    """None for a database that the configuration has and the environment has not yet: its credentials come first."""
+    try:
+        return _read(spec, database, services)
+    except ServiceError as error:
+        if error.code == "AWS_NOT_FOUND":
+            return None
+        raise
 
 
 def _read(spec: EnvironmentSpec, database: str, services: Services) -> tuple[Catalogue, tuple[str, ...]]:
