@@ -128,10 +128,13 @@ def test_from_nothing_to_an_environment_of_its_own(mine: Project, provisioned: P
     visitor = ("CREATE ROLE visitor LOGIN PASSWORD 'let-Me-1n-please'", "GRANT CONNECT ON DATABASE bank_app TO visitor")
     gone = ("REVOKE CONNECT ON DATABASE bank_app FROM visitor", "DROP ROLE visitor")
     provisioned.sql("dev", "bank_app", *visitor)
+    dev = api.branches()["dev"]["id"]
+    administrator = api.call("POST", f"/branches/{dev}/roles", {"role": {"name": "administrator"}})["role"]["password"]
     try:
         made = mine.run("preview", "create", "42", "--repository", "bank/core", "--commit", "c0ffee", "-o", "json")
     finally:
         provisioned.sql("dev", "bank_app", *gone)
+        api.call("DELETE", f"/branches/{dev}/roles/administrator")
     assert made.code == 0, made.stderr
     document = made.json
     assert list(document) == snapshot(
@@ -181,10 +184,10 @@ def test_from_nothing_to_an_environment_of_its_own(mine: Project, provisioned: P
         kind = secret["name"].rsplit("/", 1)[1]
         theirs = stored(mine, "dev", secret["database"], kind)
         assert not lets_in(mine, port, secret["database"], theirs["username"], theirs["password"]), secret["name"]
-    dev = api.branches()["dev"]["id"]
     inherited = api.call("GET", f"/branches/{dev}/roles/{owner}/reveal_password")["password"]
     assert not lets_in(mine, port, "bank_app", owner, inherited)
     assert not lets_in(mine, port, "bank_app", "visitor", "let-Me-1n-please")
+    assert not lets_in(mine, port, "bank_app", "administrator", administrator)
 
     # Names, never values: not in what it says, not in the record.
     passwords = [stored(mine, "pr-42", "bank_core", kind)["password"] for kind in ("app_user", "migrate_user")]

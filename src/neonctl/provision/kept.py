@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import selectors
 import threading
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -61,6 +62,14 @@ class KeptConnections:
                 with self._lock:
                     self._idle.setdefault(key, []).append(connection)
 
+    def forget(self, branch_id: str) -> None:
+        """Passwords of this branch were changed, which ends its connections: soon, and not at a moment one can see."""
+        known = [self.ways.pop((branch_id, pooled), None) for pooled in (False, True)]
+        addresses = {str(way.address) for way in known if way is not None}
+        with self._lock:
+            for key in [key for key in self._idle if key[0] in addresses]:
+                del self._idle[key]
+
     def _take(self, key: _Key) -> _Connection | None:
         while True:
             with self._lock:
@@ -71,9 +80,12 @@ class KeptConnections:
 
 
 def _alive(connection: _Connection) -> bool:
-    """Whether the server has not ended it meanwhile, as Neon does when a role changes: read without waiting."""
-    try:
-        connection.pgconn.consume_input()
-    except psycopg.Error:
+    """Whether the server has not ended it meanwhile, as Neon does when a role changes.
+
+    An idle connection has nothing to say but that it ends; the end itself comes a moment after these last words.
+    """
+    if connection.closed or connection.broken:
         return False
-    return not connection.closed and not connection.broken
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(connection.pgconn.socket, selectors.EVENT_READ)
+        return not waiting.select(0)

@@ -156,10 +156,9 @@ class Services:
         return ways[branch_id, pooled]
 
     def forget_way(self, branch_id: str) -> None:
-        """The owner role has another password on this branch now."""
+        """Neon has changed passwords on this branch: the owner role's may be another, and connections end."""
         if self._kept is not None:
-            for pooled in (False, True):
-                self._kept.ways.pop((branch_id, pooled), None)
+            self._kept.forget(branch_id)
 
     @contextmanager
     def keeping_connections(self) -> Generator[None]:
