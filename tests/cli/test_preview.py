@@ -115,6 +115,17 @@ def lets_in(project: Project, port: int, database: str, user: str, password: str
     return True
 
 
+def by_administrator(project: Project, password: str, *statements: str) -> None:
+    """As a role of Neon's API beside the owner, on dev."""
+    port = stored(project, "dev", "bank_app", "readonly")["direct_port"]
+    way = {"host": "localhost", "port": port, "dbname": "bank_app", "user": "administrator", "password": password}
+    with psycopg.connect(
+        **way, sslmode="verify-full", sslrootcert=str(project.platform.ca_file), autocommit=True
+    ) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
 def write_migration(project: Project, up: str = ALTER) -> Path:
     folder = project.folder / "db" / "bank_app" / "migrations"
     (folder / "U002__add_theme_rollback.sql").write_text(UNDO)
@@ -130,10 +141,12 @@ def test_from_nothing_to_an_environment_of_its_own(mine: Project, provisioned: P
     provisioned.sql("dev", "bank_app", *visitor)
     dev = api.branches()["dev"]["id"]
     administrator = api.call("POST", f"/branches/{dev}/roles", {"role": {"name": "administrator"}})["role"]["password"]
+    by_administrator(mine, administrator, "CREATE ROLE bob LOGIN PASSWORD 'Bob-1s-at-home'")
     try:
         made = mine.run("preview", "create", "42", "--repository", "bank/core", "--commit", "c0ffee", "-o", "json")
     finally:
         provisioned.sql("dev", "bank_app", *gone)
+        by_administrator(mine, administrator, "DROP ROLE bob")
         api.call("DELETE", f"/branches/{dev}/roles/administrator")
     assert made.code == 0, made.stderr
     document = made.json
@@ -188,14 +201,38 @@ def test_from_nothing_to_an_environment_of_its_own(mine: Project, provisioned: P
     assert not lets_in(mine, port, "bank_app", owner, inherited)
     assert not lets_in(mine, port, "bank_app", "visitor", "let-Me-1n-please")
     assert not lets_in(mine, port, "bank_app", "administrator", administrator)
+    assert not lets_in(mine, port, "bank_app", "bob", "Bob-1s-at-home")
 
     # Names, never values: not in what it says, not in the record.
     passwords = [stored(mine, "pr-42", "bank_core", kind)["password"] for kind in ("app_user", "migrate_user")]
     told = made.stdout + made.stderr + "".join(mine.audit_lines())
     assert not any(password in told for password in (*passwords, inherited))
     whats = [json.loads(line)["what"] for line in mine.audit_lines()]
-    assert whats[0] == "branch.create"
+    assert next(what for what in whats if what != "secret.reveal") == "branch.create"
     assert whats.count("secret.create") == 19
+
+
+def test_a_password_that_nobody_here_can_replace_is_refused(mine: Project, api: Api) -> None:
+    dev = api.branches()["dev"]["id"]
+    administrator = api.call("POST", f"/branches/{dev}/roles", {"role": {"name": "administrator"}})["role"]["password"]
+    by_administrator(
+        mine,
+        administrator,
+        "CREATE ROLE bob CREATEROLE",
+        "GRANT bob TO administrator WITH SET TRUE",
+        "SET ROLE bob",
+        "CREATE ROLE carol LOGIN PASSWORD 'Carol-1s-at-home'",
+    )
+    try:
+        refused = mine.run("preview", "create", "47", "-o", "json")
+    finally:
+        by_administrator(mine, administrator, "SET ROLE bob", "DROP ROLE carol", "RESET ROLE", "DROP ROLE bob")
+        api.call("DELETE", f"/branches/{dev}/roles/administrator")
+        deleted = mine.run("preview", "delete", "47")
+    assert deleted.code == 0
+    assert (refused.code, refused.error["code"]) == (3, "INHERITED_PASSWORD"), refused.stderr
+    assert "role carol came along to pr-47 with its password" in refused.error["message"]
+    assert "it belongs to bob" in refused.error["message"]
 
 
 def test_nothing_of_its_source_has_changed(mine: Project) -> None:

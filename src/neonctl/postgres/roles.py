@@ -111,6 +111,12 @@ def set_passwords(conn: psycopg.Connection[TupleRow], passwords: Mapping[str, Se
     run(conn, statements, doing=f"setting the passwords of {len(passwords)} roles")
 
 
+def strangers(conn: psycopg.Connection[TupleRow], roles: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Those of ``roles`` that the caller may not alter, since another made them: each with the roles that may."""
+    rows = fetch(conn, sql.SQL(query("roles", "strangers")), (list(roles),), doing="asking who may change roles")
+    return {str(role): tuple(makers) for role, makers in rows}
+
+
 def mark_passwords(conn: psycopg.Connection[TupleRow], marks: Mapping[str, CredentialMark]) -> None:
     """Say in each role's comment what its password belongs to. ``marks``: by role; all of them in one transaction."""
     statements = [

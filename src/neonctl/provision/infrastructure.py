@@ -46,7 +46,7 @@ from neonctl.plan.changes import (
 )
 from neonctl.plan.ownership import branch_annotations, made_for
 from neonctl.postgres.inspect import read_database
-from neonctl.postgres.roles import set_passwords
+from neonctl.postgres.roles import set_passwords, strangers
 from neonctl.vault.password import generate_password
 
 if TYPE_CHECKING:
@@ -182,10 +182,29 @@ def _replace_passwords(change: ReplaceInheritedPasswords, world: World, services
     for role in change.of_the_api:
         services.neon.reset_password(world.project.id, branch.id, role)
     world.forget_access(change.environment)
-    if change.by_sql:
-        access = world.access(change.environment)
-        with services.connect_as_owner(access, access.direct.dbname) as connection:
-            set_passwords(connection, {role: generate_password() for role in change.by_sql})
+    if not change.by_sql:
+        return
+    access = world.access(change.environment)
+    with services.connect_as_owner(access, access.direct.dbname) as connection:
+        made_by_others = strangers(connection, change.by_sql)
+        ours = [role for role in change.by_sql if role not in made_by_others]
+        set_passwords(connection, {role: generate_password() for role in ours})
+    for role, makers in made_by_others.items():
+        maker = next((each for each in makers if each in change.of_the_api), None)
+        if maker is None:
+            raise UnsafePlanError(
+                "INHERITED_PASSWORD",
+                f"role {role} came along to {branch.name} with its password, and nobody here may replace it: "
+                f"it belongs to {', '.join(makers) or 'nobody'}",
+                hint=f"where the branch comes from, drop {role}, or GRANT {role} TO {access.direct.username} "
+                f"WITH ADMIN OPTION as {makers[0] if makers else 'a superuser'}; then start over with --recreate",
+                details={"environment": change.environment, "role": role, "administrators": list(makers)},
+            )
+        way = services.neon.connection(
+            world.project.id, branch.id, database=access.direct.dbname, role=maker, pooled=False
+        )
+        with services.connect_directly(way, way.dbname) as connection:
+            set_passwords(connection, {role: generate_password()})
 
 
 def _ensure_database(environment: str, database: str, owner: str, world: World, services: Services) -> None:
