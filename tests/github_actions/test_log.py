@@ -8,7 +8,7 @@ import sys
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from neonctl.cli import github
@@ -85,6 +85,7 @@ def test_a_file_in_place_of_a_runner_gets_no_secrets(tmp_path, monkeypatch):
 
 
 @given(st.dictionaries(st.sampled_from(["branch", "plan_sha", "secrets"]), ANY))
+@example({"branch": "\r"})
 def test_outputs_arrive_as_they_were_given(values):
     with pytest.MonkeyPatch.context() as patched:
         written: list[str] = []

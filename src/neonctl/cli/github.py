@@ -47,9 +47,10 @@ def report_plan(plan: Plan, project: str) -> None:
 def set_outputs(values: Mapping[str, str]) -> None:
     """For the steps that follow. Never a secret: the runner would withhold it anyway."""
     written: list[str] = []
-    for name, value in values.items():
+    for name, text in values.items():
+        value = text.replace("\r\n", "\n").replace("\r", "\n")  # what stands before our own line's end would change it
         end = os.urandom(16).hex()  # a value that holds the end could set outputs of its own
-        written.append(f"{name}<<{end}\n{value}\n{end}\n" if re.search(r"[\r\n]", value) else f"{name}={value}\n")
+        written.append(f"{name}<<{end}\n{value}\n{end}\n" if "\n" in value else f"{name}={value}\n")
     _append("GITHUB_OUTPUT", "".join(written))
 
 
