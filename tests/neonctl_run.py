@@ -89,9 +89,14 @@ def command(*arguments: str) -> list[str]:
 
 
 def run_on_terminal(
-    *arguments: str, answer: str, cwd: Path, env: Mapping[str, str] | None = None, timeout_s: float = 60
+    *arguments: str,
+    answer: str,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    timeout_s: float = 60,
+    question: str = "[y/N]",
 ) -> Result:
-    """One command on a pseudo-terminal: ``answer`` is typed when ``[y/N]`` is read. All output counts as stderr.
+    """One command on a pseudo-terminal: ``answer`` is typed when ``question`` is read. All output counts as stderr.
 
     ``"\\x03"`` as the answer is Ctrl-C.
     """
@@ -115,7 +120,7 @@ def run_on_terminal(
         typed = False
         for piece in _pieces(terminal):
             seen += piece
-            if not typed and b"[y/N]" in seen:
+            if not typed and question.encode() in seen:
                 os.write(terminal, answer.encode())
                 typed = True
         assert process.stdout is not None

@@ -311,7 +311,7 @@ def test_a_tampered_ledger_ends_with_1_and_names_the_row(provisioned, account):
 
 def test_snapshots_jobs_and_events(provisioned, account):
     jobs = json_of(provisioned, "jobs", "run", "--due")["jobs"]
-    assert [job["job"] for job in jobs] == ["snapshots", "hold-sweep", "relay", "prune"]
+    assert [job["job"] for job in jobs] == ["snapshots", "hold-sweep", "reconcile", "relay", "prune"]
     assert {job["outcome"] for job in jobs} <= {"done", "nothing"}
     again = json_of(provisioned, "jobs", "run", "--due")["jobs"]
     assert {job["outcome"] for job in again} == {"nothing"}

@@ -155,6 +155,27 @@ def test_pending_migrations_are_rehearsed_on_a_copy_of_prod_and_prod_knows_nothi
         assert rehearsal.target_state == target_state(read_history(real))
 
 
+def test_any_role_of_a_database_has_a_password_that_only_the_run_knows(provisioned, desired, services):
+    inherited = stored(services, desired, "prod", "bank_core", "resolution_officer")
+    kinds = ("app_user", "readonly", "resolution_officer")
+    with copy_of(desired, services, purpose="drill", databases=("bank_core",), kinds=kinds) as branch:
+        assert branch.name.startswith("drill-prod-")
+        for kind in kinds:
+            with branch.login("bank_core", kind) as connection:
+                assert connection.execute("SELECT session_user::text").fetchone() == (f"bank_core_{kind}",)
+        project_id, made = find(services, branch.name)
+        address = services.neon.connection(
+            project_id, made.id, database="bank_core", role="bank_owner", pooled=False
+        ).address
+        with (
+            pytest.raises(NeonctlError) as refused,
+            services.login(address, "bank_core", "bank_core_resolution_officer", inherited),
+        ):
+            pass
+        assert refused.value.code == "POSTGRES_AUTH_FAILED"
+    assert branches(provisioned) == PERSISTENT
+
+
 def test_an_error_passes_and_the_branch_is_gone(provisioned, desired, services):
     with pytest.raises(ZeroDivisionError), copy_of(desired, services, "dev"):
         1 / 0  # noqa: B018

@@ -1,7 +1,8 @@
 """Balances: live, of all accounts of a party, and reconstructed at a moment (FR-055, FR-056, FR-432). One query each.
 
 A balance is the account's and all its shards'. ``held``: what unexpired holds set aside, expired ones counting no
-more from the instant they expire. ``available_balance`` = balance - held; an overdraft is not part of it.
+more from the instant they expire. ``available_balance`` = balance - held; an overdraft is not part of it. While a
+resolution is activated it is what the customer may use: what is not frozen, less the holds, never below zero.
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ class _PartyRow:
     held: Decimal
     version: int
     as_of: datetime
+    unfrozen: Decimal | None
 
 
 @dataclass(frozen=True)
@@ -139,10 +141,10 @@ class BalanceReader:
             raise failure
         if found is None:
             raise not_found("ACCOUNT_NOT_FOUND", "account", account_id)
-        account, currency, balance, held, version, as_of, shards = found
+        account, currency, balance, held, version, as_of, shards, unfrozen = found
         if shards is not None:
             balance += self._booked_on(account_id, shards)
-        return Balance(account, currency, balance, balance - held, held, version, as_of)
+        return Balance(account, currency, balance, _usable(balance, held, unfrozen), held, version, as_of)
 
     def _booked_on(self, account_id: UUID, shards: list[UUID]) -> Decimal:
         parameters = {"account_id": account_id, "shards": shards}
@@ -167,7 +169,7 @@ def balances_by_party(conn: psycopg.Connection[TupleRow], party_id: UUID) -> tup
             status=each.status,
             currency=each.currency,
             balance=each.balance,
-            available_balance=each.balance - each.held,
+            available_balance=_usable(each.balance, each.held, each.unfrozen),
             held=each.held,
             version=each.version,
             as_of=each.as_of,
@@ -208,6 +210,11 @@ def balance_at(conn: psycopg.Connection[TupleRow], account_id: UUID, moment: dat
         live=past.live_balance if past.latest or moment is None else None,
         differences=tuple(_differences(past, now=moment is None)),
     )
+
+
+def _usable(balance: Decimal, held: Decimal, unfrozen: Decimal | None) -> Decimal:
+    """``unfrozen``: what a resolution leaves of the balance, None where the account takes part in none."""
+    return balance - held if unfrozen is None else max(unfrozen - held, Decimal("0.00"))
 
 
 def _differences(past: _PastRow, *, now: bool) -> list[str]:

@@ -15,7 +15,9 @@ from neonctl.cli import (
     jobs,
     ledger,
     migrate,
+    obr,
     platform,
+    preview,
     provisioning,
     schema,
     snapshot,
@@ -50,6 +52,7 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
     app.callback(invoke_without_command=True)(root)
     provisioning.register(app)
     migrate.register(app)
+    preview.register(app)
     credentials.register(app)
     account.register(app)
     ledger.register(app)
@@ -58,6 +61,7 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
     snapshot.register(app)
     jobs.register(app)
     events.register(app)
+    obr.register(app)
     platform.register(app)
     schema.register(app)
     _keep_only(app, arguments)

@@ -66,13 +66,18 @@ class Desk:
     def __init__(self, session: Session, environment: str, purpose: str) -> None:
         from neonctl.cli.provisioning import selection
 
-        configuration = session.configuration()
+        configuration = session.configuration([environment])
         selection(configuration, [environment])
         self.session = session
         self.environment = environment
         self.desired: Desired = configuration.desired
         self.services: Services = session.services(self.desired, purpose)
         self._audit: AuditLog | None = None
+
+    @property
+    def scope(self) -> str:
+        """Where signed instructions count: project and environment."""
+        return f"{self.desired.platform.project.name}/{self.environment}"
 
     def door(self, role: RoleKind) -> Door:
         """How to get in as ``role``, any number of times."""
@@ -87,9 +92,11 @@ class Desk:
             yield connection
 
     @contextmanager
-    def changing(self, what: str, target: str, details: Mapping[str, str] | None = None) -> Generator[Change]:
-        """A change by the application's role, which goes on record with its outcome: in the platform's audit log here,
-        in the bank's own as ``Change`` does. Nothing is done when the first cannot be written.
+    def changing(
+        self, what: str, target: str, details: Mapping[str, str] | None = None, *, role: RoleKind = "app_user"
+    ) -> Generator[Change]:
+        """A change by the application's role, or another, which goes on record with its outcome: in the platform's
+        audit log here, in the bank's own as ``Change`` does. Nothing is done when the first cannot be written.
         """
         from neonctl.banking.audit import Act
 
@@ -99,7 +106,7 @@ class Desk:
             self.log("trace_id_missing_from_upstream")
         outcome = "failed"
         try:
-            with self.door("app_user")() as connection:
+            with self.door(role)() as connection:
                 yield Change(connection, Act(what, target, self.trace, dict(noted)), noted, self.retried)
             outcome = "done"
         except NeonctlError as error:

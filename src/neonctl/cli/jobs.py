@@ -26,7 +26,7 @@ def jobs_run(
     env: Environment,
     due: Annotated[bool, typer.Option("--due", help="Everything that is due now")] = False,
 ) -> int:
-    """Run what is due: snapshots, the sweep of expired holds, the relay of events, pruning. Safe to run at any time."""
+    """Run what is due: snapshots, expired holds, daily reconciliation, relay, pruning. Safe to run at any time."""
     from neonctl.errors import UsageError
     from neonctl.pipelines.jobs import Heard, run_due_jobs
 
@@ -37,6 +37,7 @@ def jobs_run(
         event=lambda event, wrong: log_event(desk, event, wrong),
         expired=lambda hold: desk.log("hold_expired", **document(hold)),
         snapshot=lambda taken: desk.log("eod_snapshot_completed", **document(taken)),
+        reconciled=lambda event: desk.log("obr_partition_reconciled", differences=event.differences),
     )
     with desk.changing("jobs.run", f"{env}/bank_core") as change:
         results = run_due_jobs(

@@ -9,6 +9,7 @@ import typer
 
 from neonctl.cli.bank import Desk, Environment, IdempotencyKey, document, lines, plain
 from neonctl.cli.bank_text import progress_of, verification_text
+from neonctl.cli.given_files import text_of
 from neonctl.cli.options import command, command_group
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def ledger_verify(
     scope = Scope(
         account=None if account is None else parse_id(account, "an account"),
         since=since or 0,
-        anchor=None if anchor is None else parse_anchor(_text(anchor)),
+        anchor=None if anchor is None else parse_anchor(text_of(anchor)),
     )
     desk = Desk(session, env, "ledger verify")
     with progress_of(session) as progress:
@@ -179,17 +180,7 @@ def _legs(debit: str | None, credit: str | None, amount: str | None, file: Path 
     if file is not None:
         if debit is not None or credit is not None or amount is not None:
             raise UsageError("USAGE", "--file has the legs: give it without --debit, --credit and --amount")
-        return parse_legs(_text(file))
+        return parse_legs(text_of(file))
     if debit is None or credit is None or amount is None:
         raise UsageError("USAGE", "give --debit, --credit and --amount, or --file with the legs")
     return transfer(parse_id(debit, "an account"), parse_id(credit, "an account"), parse_amount(amount))
-
-
-def _text(file: Path) -> str:
-    from neonctl.errors import UsageError
-
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise UsageError("FILE_UNREADABLE", f"{file} cannot be read: {reason}") from None

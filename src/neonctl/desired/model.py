@@ -163,6 +163,11 @@ class AwsSpec(Model):
     account_id: AccountId
     region: str
     role_arn: str | None = Field(default=None, description="Role to assume in that account")
+    plan_role_arn: str | None = Field(
+        default=None,
+        description="Role to assume instead by what reads names and states only (plan, drift, secrets list); "
+        "it needs no right to change anything or to read a secret's value",
+    )
     kms_key_id: str | None = Field(default=None, description="Key for the secrets; unset: AWS's own")
     recovery_window_days: int = Field(default=30, ge=7, le=30)
     tags: Mapping[str, str] = Field(default_factory=dict)
@@ -186,6 +191,16 @@ class PreviewPolicy(Model):
     ttl_seconds: int = Field(default=604_800, ge=3_600, le=2_592_000)
 
 
+class ResolutionSpec(Model):
+    """Open Bank Resolution in one environment."""
+
+    status_key_id: str | None = Field(
+        default=None,
+        description="KMS key (ECC_NIST_P256, SIGN_VERIFY) that signs status, exports and drill reports; "
+        "unset: a key file given with --key, on the embedded platform one made there",
+    )
+
+
 class EnvironmentSpec(Model):
     """``environments/<name>.yaml``."""
 
@@ -199,6 +214,7 @@ class EnvironmentSpec(Model):
     production_data: bool = Field(False, description="Holds real customer data: it never flows to another environment")
     aws: AwsSpec
     migrations: MigrationPolicy = MigrationPolicy()
+    resolution: ResolutionSpec = ResolutionSpec()
     preview: PreviewPolicy | None = None
     state: State = "present"
 

@@ -60,6 +60,11 @@ class Layout:
         return self.root / "aws.seal"
 
     @property
+    def status_key(self) -> Path:
+        """Signs the status of Open Bank Resolution where the YAML names no KMS key (0600)."""
+        return self.root / "obr-status-key.pem"
+
+    @property
     def limits(self) -> Path:
         return self.root / "limits.json"
 
@@ -91,6 +96,7 @@ class Layout:
             self.api_key,
             self.api_seal,
             self.aws_seal,
+            self.status_key,
             self.limits,
             self.faults,
             self.daemon_lock,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, Literal
 from neonctl.banking.audit import Act, audited, record
 from neonctl.banking.holds import sweep_holds
 from neonctl.banking.outbox import Event, prune_outbox
+from neonctl.banking.resolution import reconcile
+from neonctl.banking.resolution_record import reconciliation_due
 from neonctl.banking.snapshots import snapshots_due, take_snapshot
 from neonctl.banking.statement import Trace
 from neonctl.errors import NeonctlError
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
     from neonctl.banking.holds import ExpiredHold
+    from neonctl.banking.resolution import ResolutionEvent
     from neonctl.banking.snapshots import TakenSnapshot
     from neonctl.desired.model import Desired
     from neonctl.provision.services import Services
@@ -47,6 +50,7 @@ class Heard:
     event: Callable[[Event, str | None], object]
     expired: Callable[[ExpiredHold], object]
     snapshot: Callable[[TakenSnapshot], object]
+    reconciled: Callable[[ResolutionEvent], object]
 
 
 def run_due_jobs(
@@ -58,7 +62,8 @@ def run_due_jobs(
     trace: Trace,
     heard: Heard,
 ) -> list[JobResult]:
-    """Snapshots that are due, the sweep of expired holds, the relay, the pruning of what was published long ago.
+    """Snapshots that are due, the sweep of expired holds, the resolution's daily reconciliation, the relay, the pruning
+    of what was published long ago.
 
     A failure of one is in its result. Raises only what ends all of them: a broken connection.
     """
@@ -78,6 +83,7 @@ def run_due_jobs(
     sweep, publish, prune = (Act(action, target, trace) for action in ("hold.sweep", "events.relay", "events.prune"))
     job("snapshots", lambda: _snapshots(conn, target, trace, heard))
     job("hold-sweep", lambda: _sweep(conn, sweep, heard))
+    job("reconcile", lambda: _reconcile(conn, Act("obr.reconcile", target, trace), heard))
     job("relay", lambda: _relay(conn, publish, event_bus(environment, desired=desired, services=services), heard))
     job("prune", lambda: _prune(conn, prune))
     return results
@@ -105,6 +111,24 @@ def _sweep(conn: psycopg.Connection[TupleRow], act: Act, heard: Heard) -> tuple[
         for hold in batch:
             heard.expired(hold)
     return bool(swept), {"swept": swept}
+
+
+def _reconcile(conn: psycopg.Connection[TupleRow], act: Act, heard: Heard) -> tuple[bool, Mapping[str, object]]:
+    """Once a day, in every state that takes part: a partition that somebody made is found where none should be, too."""
+    if not reconciliation_due(conn):
+        return False, {}
+    done = audited(
+        conn, act, partial(reconcile, conn, trace=act.trace), facts=lambda it: {"differences": it.differences}
+    )
+    heard.reconciled(done)
+    if done.differences:
+        raise NeonctlError(
+            "OBR_PARTITION_DIFFERS",
+            f"{done.differences} accounts are not as the resolution left them",
+            hint="`neonctl obr events -o json` names them, in the last event",
+            details={"event_id": str(done.event_id)},
+        )
+    return True, {"accounts": done.accounts_partitioned}
 
 
 def _relay(

@@ -1,4 +1,5 @@
-"""Throw-away branches: an instant copy of an environment, with passwords of its own, for one proof or rehearsal.
+"""Throw-away branches: an instant copy of an environment, with passwords of its own, for one proof,
+rehearsal or drill.
 
 A copy of production is production data. So nobody's old password opens it, it is on record, it is as small as its
 environment allows, and it is deleted whichever way the run ends; after a ``kill -9``, Neon deletes it when its time
@@ -33,13 +34,14 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg.rows import TupleRow
 
+    from neonctl.desired.model import RoleKind
     from neonctl.plan.observed import Address, BranchSnapshot, RoleSnapshot
     from neonctl.provision.audit import AuditLog
     from neonctl.provision.services import Services
     from neonctl.secret import Secret
 
 LIFETIME: Final = timedelta(hours=1)
-_PREFIX: Final[Mapping[Purpose, str]] = {"proof": "prove", "rehearsal": "rehearse"}
+_PREFIX: Final[Mapping[Purpose, str]] = {"proof": "prove", "rehearsal": "rehearse", "drill": "drill"}
 
 
 class ThrowawayBranch:
@@ -57,12 +59,13 @@ class ThrowawayBranch:
         self._ended = False
 
     @contextmanager
-    def login(self, database: str) -> Generator[psycopg.Connection[TupleRow]]:
-        """A direct connection as ``{database}_migrate_user``, in autocommit, closed at the end of the block.
+    def login(self, database: str, kind: RoleKind = "migrate_user") -> Generator[psycopg.Connection[TupleRow]]:
+        """A direct connection as ``{database}_{kind}``, in autocommit, closed at the end of the block.
 
-        Raises ``KeyboardInterrupt`` once the run was interrupted, and what connecting raises.
+        ``kind`` is one of those that the branch was asked for. Raises ``KeyboardInterrupt`` once the run was
+        interrupted, and what connecting raises.
         """
-        role = role_name(database, "migrate_user")
+        role = role_name(database, kind)
         assert self._address is not None, "logins are there once the branch is"
         with self._services.login(self._address, database, role, self._passwords[role], fresh=True) as connection:
             with self._lock:
@@ -76,7 +79,7 @@ class ThrowawayBranch:
                     self._open.discard(connection)
 
     def ready(self, branch_id: str, address: Address, passwords: Mapping[str, Secret]) -> None:
-        """The branch takes logins from here on. ``passwords``: by role, the migrate users'."""
+        """The branch takes logins from here on. ``passwords``: by role, of those asked for."""
         self.branch_id, self._address, self._passwords = branch_id, address, passwords
 
     def cut(self) -> None:
@@ -101,10 +104,12 @@ def throwaway_branch(
     now: datetime,
     audit: AuditLog | None = None,
     lifetime: timedelta = LIFETIME,
+    kinds: Sequence[RoleKind] = ("migrate_user",),
 ) -> Generator[ThrowawayBranch]:
     """A copy of an environment's branch for the length of a block, with ``login`` to each of ``databases``.
 
-    Every role that may log in gets a new random password there, known to this process alone. Call it from the main
+    Every role that may log in gets a new random password there; those of ``kinds`` this process alone knows, the
+    others nobody. Call it from the main
     thread: Ctrl-C, SIGTERM and SIGHUP then end connections and block at once, and the branch is deleted first.
     ``lifetime`` (30 days at most, Neon's limit) bounds how long it lives when this process is killed; a run that may
     take longer must ask for more, since Neon then deletes the branch under it.
@@ -116,12 +121,13 @@ def throwaway_branch(
     site = _Site(desired, services, environment, purpose, progress, audit)
     branch = ThrowawayBranch(f"{_PREFIX[purpose]}-{environment}-{secrets.token_hex(4)}", environment, services)
     source = site.source(now)
+    logins = [role_name(database, kind) for database in databases for kind in kinds]
     failure: BaseException | None = None
     with Interruption(branch.cut) as interruption:
         # Three layers, since a signal may come between any two steps: it is raised once, so one of them tidies up.
         try:
             try:
-                site.make(branch, source, databases, interruption, until=now + lifetime)
+                site.make(branch, source, logins, interruption, until=now + lifetime)
                 interruption.work()
                 yield branch
             except BaseException as error:
@@ -198,7 +204,7 @@ class _Site:
         self,
         branch: ThrowawayBranch,
         source: BranchSnapshot,
-        databases: Sequence[str],
+        logins: Sequence[str],
         interruption: Interruption,
         *,
         until: datetime,
@@ -225,8 +231,7 @@ class _Site:
         interruption.check()
         with self._services.connect_as_owner(OwnerAccess(direct, direct), database) as connection:
             roles = read_cluster(connection).roles
-            migrators = {name: role_name(name, "migrate_user") for name in databases}
-            missing = [role for role in migrators.values() if role not in roles or not roles[role].login]
+            missing = [role for role in logins if role not in roles or not roles[role].login]
             if missing:
                 raise NeonctlError(
                     "NOT_PROVISIONED",
@@ -239,7 +244,7 @@ class _Site:
         for name in sorted(set(theirs) - fresh.keys()):
             interruption.check()
             neon.reset_password(self._project_id, made.id, name)
-        branch.ready(made.id, direct.address, {role: fresh[role] for role in migrators.values()})
+        branch.ready(made.id, direct.address, {role: fresh[role] for role in logins})
         self._tell(branch.name, "done")
 
     def delete(self, branch: ThrowawayBranch, failure: BaseException | None) -> None:

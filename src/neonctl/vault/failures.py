@@ -35,7 +35,14 @@ _CODES: dict[str, tuple[str, ...]] = {
         "AccessDeniedException",
         "UnauthorizedOperation",
     ),
-    "AWS_KEY_UNUSABLE": ("DecryptionFailure", "EncryptionFailure"),
+    "AWS_KEY_UNUSABLE": (
+        "DecryptionFailure",
+        "DisabledException",
+        "EncryptionFailure",
+        "InvalidKeyUsageException",
+        "KMSInvalidStateException",
+        "NotFoundException",
+    ),
     "AWS_CREDENTIALS_REFUSED": (
         "ExpiredToken",
         "ExpiredTokenException",

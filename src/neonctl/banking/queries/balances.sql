@@ -10,7 +10,8 @@ SELECT
             FROM accounts.pending_holds AS p
             WHERE p.account_id = a.account_id AND p.released_at IS NULL AND p.expires_at > statement_timestamp()
         ), 0.00)
-    END AS held, a.version, statement_timestamp() AS as_of, a.shards
+    END AS held, a.version, statement_timestamp() AS as_of, a.shards,
+    CASE WHEN a.obr_partitioned THEN a.obr_available_amount::numeric END AS unfrozen
 FROM accounts.accounts AS a
 WHERE a.account_id = %s
 
@@ -29,7 +30,8 @@ SELECT
             FROM accounts.pending_holds AS p
             WHERE p.account_id = a.account_id AND p.released_at IS NULL AND p.expires_at > statement_timestamp()
         ), 0.00)
-    END AS held, a.version, statement_timestamp() AS as_of
+    END AS held, a.version, statement_timestamp() AS as_of,
+    CASE WHEN a.obr_partitioned THEN a.obr_available_amount::numeric END AS unfrozen
 FROM accounts.account_party_relationships AS r
 JOIN accounts.accounts AS a ON a.account_id = r.account_id
 WHERE r.party_id = %(party_id)s AND r.valid_from <= statement_timestamp()

@@ -1,0 +1,15 @@
+DROP FUNCTION core.obr_revoke_key(text, text, text [], text, text, text, text);
+DROP FUNCTION core.obr_register_key(text, text, jsonb, timestamptz, timestamptz, text [], text, text, text, text);
+DROP FUNCTION core.obr_enter();
+DROP FUNCTION core.obr_keep_documents(text [], uuid, text, text);
+DROP FUNCTION core.obr_authority(text [], text, jsonb, boolean);
+DROP FUNCTION core.refuse_replayed(text []);
+DROP FUNCTION core.claim_matches(jsonb, jsonb);
+DROP FUNCTION core.jws_json(text, integer);
+DROP FUNCTION core.jws_part(text, integer);
+DROP FUNCTION core.jwk_thumbprint(jsonb);
+DROP FUNCTION core.base64url(bytea);
+DROP TABLE core.obr_instructions;
+DROP TABLE core.obr_key_revocations;
+DROP TABLE core.obr_keys;
+DROP FUNCTION core.require_resolution_officer();

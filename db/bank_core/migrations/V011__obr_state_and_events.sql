@@ -1,0 +1,186 @@
+-- squawk-ignore-file ban-create-domain-with-constraint
+-- Open Bank Resolution (MOD-143): the state of the bank, and the record of what was done about it.
+--
+-- The state moves only along these edges: normal <-> pre_positioned, pre_positioned -> activated -> resolved ->
+-- pre_positioned. What touches activated or resolved is done by the trigger of an event (V015), never by an UPDATE.
+
+CREATE DOMAIN core.resolution_state AS text
+    CONSTRAINT chk_resolution_state CHECK (VALUE IN ('normal', 'pre_positioned', 'activated', 'resolved'));
+
+CREATE TABLE core.obr_resolution_state (
+    id text NOT NULL DEFAULT 'current' CONSTRAINT obr_resolution_state_pkey PRIMARY KEY,
+    jurisdiction core.jurisdiction_code NOT NULL DEFAULT 'NZ',
+    resolution_state core.resolution_state NOT NULL,
+    haircut_pct numeric(5, 4),
+    de_minimis_amount numeric(18, 2),
+    equal_shares boolean,
+    rbnz_instruction_ref text,
+    activation_event_id uuid,
+    partition_event_id uuid,
+    quantified_at timestamptz,
+    released_pct numeric(5, 2),
+    activated_at timestamptz,
+    activated_by text,
+    resolved_at timestamptz,
+    resolved_by text,
+    last_event_no bigint NOT NULL DEFAULT 0,
+    last_trace_id text,
+    last_correlation_id text,
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT chk_obr_resolution_state_singleton CHECK (id = 'current'),
+    CONSTRAINT chk_obr_resolution_state_de_minimis CHECK (de_minimis_amount >= 0),
+    CONSTRAINT chk_obr_resolution_state_haircut CHECK (haircut_pct BETWEEN 0 AND 1),
+    CONSTRAINT chk_obr_resolution_state_released CHECK (released_pct BETWEEN 0 AND 100),
+    CONSTRAINT chk_activated_fields_iff_active CHECK (
+        num_nulls(haircut_pct, de_minimis_amount, equal_shares, rbnz_instruction_ref, activation_event_id,
+            partition_event_id, quantified_at, released_pct, activated_at, activated_by)
+        = CASE WHEN resolution_state IN ('activated', 'resolved') THEN 0 ELSE 10 END
+    ),
+    CONSTRAINT chk_resolved_fields_iff_resolved CHECK (
+        num_nulls(resolved_at, resolved_by) = CASE WHEN resolution_state = 'resolved' THEN 0 ELSE 2 END
+    )
+);
+
+COMMENT ON TABLE core.obr_resolution_state IS 'Where the bank stands in a resolution: one row (MOD-143).';
+COMMENT ON COLUMN core.obr_resolution_state.jurisdiction IS 'Whose regime it is. NZ; the Australian one does not exist yet and is refused.';
+COMMENT ON COLUMN core.obr_resolution_state.quantified_at IS 'The instant at which balances were struck.';
+COMMENT ON COLUMN core.obr_resolution_state.partition_event_id IS 'The activation or release whose evidence says what is frozen now.';
+COMMENT ON COLUMN core.obr_resolution_state.released_pct IS 'How much of what was frozen at activation has been released since.';
+COMMENT ON COLUMN core.obr_resolution_state.last_event_no IS 'event_no of the last event: none is missing, none can be cut off.';
+
+CREATE TABLE core.obr_partition_events (
+    event_id uuid NOT NULL DEFAULT uuidv7() CONSTRAINT obr_partition_events_pkey PRIMARY KEY,
+    event_no bigint NOT NULL CONSTRAINT uniq_obr_partition_events_event_no UNIQUE,
+    event_type text NOT NULL,
+    jurisdiction core.jurisdiction_code NOT NULL,
+    status core.resolution_state NOT NULL,
+    haircut_pct numeric(5, 4),
+    de_minimis_amount numeric(18, 2),
+    equal_shares boolean,
+    released_pct numeric(5, 2),
+    rbnz_instruction_ref text,
+    authority text,
+    quantified_at timestamptz,
+    accounts_partitioned bigint NOT NULL,
+    total_frozen_amount numeric(20, 2) NOT NULL,
+    total_available_amount numeric(20, 2) NOT NULL,
+    activated_by text NOT NULL,
+    db_user text NOT NULL,
+    idempotency_key core.idempotency_key NOT NULL CONSTRAINT uniq_obr_partition_events_idempotency_key UNIQUE,
+    request_hash core.sha256_hash NOT NULL,
+    trace_id text,
+    correlation_id text,
+    occurred_at timestamptz NOT NULL,
+    metadata jsonb NOT NULL DEFAULT '{}',
+    CONSTRAINT chk_obr_partition_events_event_type CHECK (
+        event_type IN ('OBR_ACTIVATED', 'OBR_RELEASED', 'OBR_UNWOUND', 'OBR_REARMED', 'OBR_PARTITION_RECONCILED')
+    ),
+    CONSTRAINT chk_obr_partition_events_status CHECK (status IN ('pre_positioned', 'activated', 'resolved')),
+    CONSTRAINT chk_obr_partition_events_de_minimis CHECK (de_minimis_amount >= 0),
+    CONSTRAINT chk_obr_partition_events_haircut CHECK (haircut_pct BETWEEN 0 AND 1),
+    CONSTRAINT chk_obr_partition_events_released CHECK (released_pct BETWEEN 0 AND 100),
+    -- The regulator's signature, or two officers'; a reconciliation needs nobody's.
+    CONSTRAINT chk_obr_partition_events_authority CHECK (authority IN ('REGULATOR', 'EMERGENCY')),
+    CONSTRAINT chk_obr_partition_events_authorised CHECK ((event_type = 'OBR_PARTITION_RECONCILED') = (authority IS NULL))
+);
+
+COMMENT ON TABLE core.obr_partition_events IS 'The regulatory record: each activation, release, unwind, re-arming and reconciliation. Append-only (REP-001).';
+COMMENT ON COLUMN core.obr_partition_events.status IS 'The state after it.';
+COMMENT ON COLUMN core.obr_partition_events.total_frozen_amount IS 'Sum over all accounts, after it (of an unwind: before it); by currency in metadata.';
+COMMENT ON COLUMN core.obr_partition_events.activated_by IS 'Who asked for it.';
+COMMENT ON COLUMN core.obr_partition_events.request_hash IS 'What was asked for under idempotency_key.';
+
+CREATE TRIGGER trg_obr_partition_events_no_update BEFORE UPDATE ON core.obr_partition_events
+FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
+CREATE TRIGGER trg_obr_partition_events_no_delete BEFORE DELETE ON core.obr_partition_events
+FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
+CREATE TRIGGER trg_obr_partition_events_no_truncate BEFORE TRUNCATE ON core.obr_partition_events
+FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
+ALTER TABLE core.obr_partition_events ENABLE ALWAYS TRIGGER trg_obr_partition_events_no_update;
+ALTER TABLE core.obr_partition_events ENABLE ALWAYS TRIGGER trg_obr_partition_events_no_delete;
+ALTER TABLE core.obr_partition_events ENABLE ALWAYS TRIGGER trg_obr_partition_events_no_truncate;
+
+-- pg_trigger_depth() is 1 here for whoever writes the row himself, more where an event does.
+CREATE FUNCTION core.guard_obr_state() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    same core.obr_resolution_state;
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.resolution_state NOT IN ('normal', 'pre_positioned') THEN
+            RAISE EXCEPTION 'a bank does not begin as %', NEW.resolution_state
+                USING ERRCODE = 'NB030', CONSTRAINT = 'OBR_TRANSITION_REFUSED';
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF OLD.resolution_state <> NEW.resolution_state AND (OLD.resolution_state, NEW.resolution_state) NOT IN (
+        ('normal', 'pre_positioned'), ('pre_positioned', 'normal'), ('pre_positioned', 'activated'),
+        ('activated', 'resolved'), ('resolved', 'pre_positioned')
+    ) THEN
+        RAISE EXCEPTION 'the resolution state does not go from % to %', OLD.resolution_state, NEW.resolution_state
+            USING ERRCODE = 'NB030', CONSTRAINT = 'OBR_TRANSITION_REFUSED';
+    END IF;
+    IF pg_catalog.pg_trigger_depth() < 2 THEN
+        -- By hand: preparing for the regime or leaving it, and the trace fields.
+        same := OLD;
+        same.last_trace_id := NEW.last_trace_id;
+        same.last_correlation_id := NEW.last_correlation_id;
+        same.updated_at := NEW.updated_at;
+        IF OLD.resolution_state IN ('normal', 'pre_positioned') AND NEW.resolution_state IN ('normal', 'pre_positioned') THEN
+            same.resolution_state := NEW.resolution_state;
+            same.jurisdiction := NEW.jurisdiction;
+        END IF;
+        IF same IS DISTINCT FROM NEW THEN
+            RAISE EXCEPTION 'the resolution state is written by resolution events only'
+                USING ERRCODE = 'NB030', CONSTRAINT = 'OBR_STATE_MANAGED';
+        END IF;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER trg_obr_resolution_state_guard BEFORE INSERT OR UPDATE ON core.obr_resolution_state
+FOR EACH ROW EXECUTE FUNCTION core.guard_obr_state();
+CREATE TRIGGER trg_obr_resolution_state_kept BEFORE DELETE OR TRUNCATE ON core.obr_resolution_state
+FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
+ALTER TABLE core.obr_resolution_state ENABLE ALWAYS TRIGGER trg_obr_resolution_state_guard;
+ALTER TABLE core.obr_resolution_state ENABLE ALWAYS TRIGGER trg_obr_resolution_state_kept;
+
+REVOKE EXECUTE ON FUNCTION core.guard_obr_state() FROM PUBLIC;
+
+INSERT INTO core.obr_resolution_state (id, resolution_state) VALUES ('current', 'pre_positioned') ON CONFLICT (id) DO NOTHING;
+
+-- An event that tells of no account is named by what it tells of.
+CREATE OR REPLACE FUNCTION core.outbox_events(p_row core.outbox)
+RETURNS TABLE (n integer, event_id text, event_type text, payload jsonb)
+LANGUAGE sql STABLE AS $$
+    SELECT 0, coalesce(((p_row).payload ->> 'account_id') || ':' || ((p_row).payload ->> 'version'), (p_row).aggregate_id::text),
+        (p_row).event_type, (p_row).payload
+    WHERE (p_row).payload IS NOT NULL
+    UNION ALL
+    (SELECT 0, (p_row).aggregate_id::text, (p_row).event_type, jsonb_build_object(
+            'schema_version', '1', 'transaction_id', t.transaction_id, 'posted_at', core.rfc3339(min(l.posted_at)),
+            'posting_date', t.posting_date, 'value_date', t.value_date, 'source_module', t.source_module,
+            'reverses_transaction_id', t.reverses_transaction_id, 'trace_id', t.trace_id, 'correlation_id', t.correlation_id,
+            'legs', jsonb_agg(jsonb_build_object('leg', l.leg, 'account_id', l.account_id, 'entry_type', l.entry_type,
+                'amount', l.amount::text, 'currency', l.currency, 'balance_after', l.balance_after::text,
+                'account_version', l.account_version) ORDER BY l.leg))
+    FROM accounts.transactions AS t
+    JOIN core.transaction_log AS l ON l.transaction_id = t.transaction_id
+    WHERE t.transaction_id = (p_row).aggregate_id AND (p_row).payload IS NULL
+    GROUP BY t.transaction_id)
+    UNION ALL
+    (SELECT (row_number() OVER (ORDER BY l.account_id))::integer, l.account_id || ':' || l.account_version,
+        'bank.core.balance_updated', jsonb_build_object(
+            'schema_version', '1', 'account_id', l.account_id, 'currency', l.currency, 'balance', l.balance_after::text,
+            'available_balance', l.available_after::text, 'version', l.account_version, 'cause', 'POSTING',
+            'transaction_id', l.transaction_id, 'hold_id', NULL, 'occurred_at', core.rfc3339(l.posted_at),
+            'trace_id', (p_row).trace_id, 'correlation_id', (p_row).correlation_id)
+    FROM (
+        SELECT DISTINCT ON (x.account_id) x.*
+        FROM core.transaction_log AS x
+        WHERE x.transaction_id = (p_row).aggregate_id AND (p_row).payload IS NULL
+        ORDER BY x.account_id, x.seq DESC
+    ) AS l)
+    ORDER BY 1
+$$;

@@ -1,0 +1,193 @@
+-- squawk-ignore-file ban-create-domain-with-constraint, constraint-missing-not-valid, require-concurrent-index-creation, adding-field-with-default, disallowed-unique-constraint, prefer-bigint-over-smallint
+-- The partition (MOD-143, FR-634): what of each account is frozen and what is available, and the evidence of the split.
+--
+-- While an account is in the partition, each posting keeps obr_available_amount = greatest(balance - obr_frozen_amount, 0)
+-- under the account's lock. There, too, is the refusal that no race gets round: nothing that takes from an account may
+-- leave it with less than what is frozen.
+
+CREATE TABLE core.products (
+    product_code core.product_code NOT NULL CONSTRAINT products_pkey PRIMARY KEY,
+    obr_prepositioned boolean NOT NULL DEFAULT true,
+    description text
+);
+
+COMMENT ON TABLE core.products IS 'The compendium: which products are pre-positioned. One that is not listed is.';
+COMMENT ON COLUMN core.products.obr_prepositioned IS 'False: in a resolution nothing of the balance is available.';
+
+-- Amounts that the database itself makes; written a million at a time, so with one comparison only.
+CREATE DOMAIN core.obr_amount AS numeric(18, 2) CONSTRAINT chk_obr_amount CHECK (VALUE >= 0);
+
+ALTER TABLE accounts.accounts
+    ADD COLUMN obr_partitioned boolean NOT NULL DEFAULT false,
+    ADD COLUMN obr_frozen_amount core.obr_amount NOT NULL DEFAULT 0,
+    ADD COLUMN obr_available_amount core.obr_amount NOT NULL DEFAULT 0;
+
+COMMENT ON COLUMN accounts.accounts.obr_partitioned IS 'The account takes part in the partition of an activated resolution.';
+COMMENT ON COLUMN accounts.accounts.obr_frozen_amount IS 'What of the balance is frozen (MOD-143).';
+COMMENT ON COLUMN accounts.accounts.obr_available_amount IS 'What of the balance is not frozen; credits since activation included. 0 outside a resolution.';
+
+-- Activation writes every row: half of each page stays free, so that the new versions fit beside the old ones and no
+-- index is touched. The partition's own index is a BRIN for the same reason: it does not stand in the way of that.
+ALTER TABLE accounts.accounts SET (fillfactor = 45);
+CREATE INDEX idx_accounts_obr_partition_active ON accounts.accounts USING brin (opened_at) WHERE obr_frozen_amount > 0;
+
+CREATE TABLE core.obr_account_partitions (
+    event_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    currency text NOT NULL,
+    balance_at numeric(18, 2) NOT NULL,
+    frozen_amount numeric(18, 2) NOT NULL,
+    available_amount numeric(18, 2) NOT NULL,
+    CONSTRAINT obr_account_partitions_pkey PRIMARY KEY (event_id, account_id)
+);
+
+CREATE TABLE core.obr_holder_partitions (
+    event_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    holder_no smallint NOT NULL,
+    party_id uuid,
+    share_pct numeric(7, 4) NOT NULL,
+    balance_at numeric(18, 2) NOT NULL,
+    frozen_amount numeric(18, 2) NOT NULL,
+    available_amount numeric(18, 2) NOT NULL,
+    CONSTRAINT obr_holder_partitions_pkey PRIMARY KEY (event_id, account_id, holder_no)
+);
+
+COMMENT ON TABLE core.obr_account_partitions IS 'Each account as it was split at an activation (event_id). Append-only, written by trigger.';
+COMMENT ON TABLE core.obr_holder_partitions IS 'Each holder''s part of it; the parts sum to the account. Append-only, written by trigger.';
+COMMENT ON COLUMN core.obr_holder_partitions.party_id IS 'NULL: the account had no holder, and counts as one depositor''s.';
+COMMENT ON COLUMN core.obr_holder_partitions.share_pct IS 'The share that was used: balance_share_pct, or an equal one.';
+
+CREATE TRIGGER trg_obr_account_partitions_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON core.obr_account_partitions
+FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
+CREATE TRIGGER trg_obr_account_partitions_written_by_trigger BEFORE INSERT ON core.obr_account_partitions
+FOR EACH STATEMENT WHEN (pg_trigger_depth() < 1) EXECUTE FUNCTION core.refuse_direct_write();
+CREATE TRIGGER trg_obr_holder_partitions_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON core.obr_holder_partitions
+FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
+CREATE TRIGGER trg_obr_holder_partitions_written_by_trigger BEFORE INSERT ON core.obr_holder_partitions
+FOR EACH STATEMENT WHEN (pg_trigger_depth() < 1) EXECUTE FUNCTION core.refuse_direct_write();
+ALTER TABLE core.obr_account_partitions ENABLE ALWAYS TRIGGER trg_obr_account_partitions_append_only;
+ALTER TABLE core.obr_account_partitions ENABLE ALWAYS TRIGGER trg_obr_account_partitions_written_by_trigger;
+ALTER TABLE core.obr_holder_partitions ENABLE ALWAYS TRIGGER trg_obr_holder_partitions_append_only;
+ALTER TABLE core.obr_holder_partitions ENABLE ALWAYS TRIGGER trg_obr_holder_partitions_written_by_trigger;
+
+-- A posting or a hold on an account of the partition. available_balance is the balance less all holds, expired ones
+-- too: only where it looks too small are the holds looked at.
+CREATE FUNCTION accounts.keep_obr_available() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    held numeric;
+BEGIN
+    NEW.obr_available_amount := greatest(NEW.balance - NEW.obr_frozen_amount, 0);
+    IF NEW.available_balance < OLD.available_balance AND NEW.available_balance < NEW.obr_frozen_amount THEN
+        SELECT coalesce(sum(h.amount), 0) INTO held
+        FROM accounts.pending_holds AS h
+        WHERE h.account_id = NEW.account_id AND h.released_at IS NULL AND h.expires_at > pg_catalog.clock_timestamp();
+        IF NEW.balance - held < NEW.obr_frozen_amount THEN
+            RAISE EXCEPTION 'account %: this would take from what is frozen', NEW.account_id
+                USING ERRCODE = 'NB033', CONSTRAINT = 'OBR_FROZEN_BALANCE';
+        END IF;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER trg_accounts_obr_available BEFORE UPDATE OF balance, available_balance ON accounts.accounts
+FOR EACH ROW WHEN (NEW.obr_partitioned) EXECUTE FUNCTION accounts.keep_obr_available();
+ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_obr_available;
+
+-- OBR goes before notice (MOD-143, AD-5). Its name sorts after trg_accounts_standing, whose answer it corrects.
+CREATE FUNCTION accounts.lift_in_resolution() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.allows_debit := NEW.allows_debit
+        OR coalesce((accounts.status_rule(NEW.status, NEW.restriction_reason)).lifted_in_resolution, false);
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER trg_accounts_standing_in_resolution BEFORE UPDATE OF status, restriction_reason ON accounts.accounts
+FOR EACH ROW WHEN (NEW.obr_partitioned) EXECUTE FUNCTION accounts.lift_in_resolution();
+ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_standing_in_resolution;
+
+-- Opened while a resolution is activated: in the partition, with nothing frozen. The ledger's lock is held since
+-- trg_accounts_birth, so the state cannot change any more.
+CREATE FUNCTION accounts.account_birth_in_resolution() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    s core.obr_resolution_state;
+BEGIN
+    IF NEW.obr_partitioned OR NEW.obr_frozen_amount <> 0 OR NEW.obr_available_amount <> 0 THEN
+        RAISE EXCEPTION 'account % is not born partitioned', NEW.account_id
+            USING ERRCODE = 'NB016', CONSTRAINT = 'LEDGER_MANAGED';
+    END IF;
+    IF NOT NEW.is_internal THEN
+        SELECT x.* INTO s FROM core.obr_resolution_state AS x WHERE x.id = 'current';
+        IF s.resolution_state = 'activated' AND NEW.jurisdiction = s.jurisdiction THEN
+            NEW.obr_partitioned := true;
+            NEW.allows_debit := NEW.allows_debit
+                OR coalesce((accounts.status_rule(NEW.status, NEW.restriction_reason)).lifted_in_resolution, false);
+        END IF;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER trg_accounts_birth_in_resolution BEFORE INSERT ON accounts.accounts
+FOR EACH ROW EXECUTE FUNCTION accounts.account_birth_in_resolution();
+CREATE TRIGGER trg_accounts_obr_money BEFORE UPDATE OF obr_partitioned, obr_frozen_amount, obr_available_amount ON accounts.accounts
+FOR EACH STATEMENT WHEN (pg_trigger_depth() < 1) EXECUTE FUNCTION core.refuse_direct_write();
+ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_birth_in_resolution;
+ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_obr_money;
+
+-- Who changes a standing or holders takes the ledger's lock before any row, as who moves money does: an activation
+-- waits for him, or he for it, and they never wait for each other.
+CREATE FUNCTION core.enter_ledger_first() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_catalog.pg_advisory_xact_lock_shared(1313620290, 1);
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER trg_accounts_enters_ledger BEFORE UPDATE OF status, restriction_reason ON accounts.accounts
+FOR EACH STATEMENT EXECUTE FUNCTION core.enter_ledger_first();
+CREATE TRIGGER trg_acct_party_rel_enters_ledger BEFORE INSERT OR UPDATE OR DELETE ON accounts.account_party_relationships
+FOR EACH STATEMENT EXECUTE FUNCTION core.enter_ledger_first();
+ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_enters_ledger;
+ALTER TABLE accounts.account_party_relationships ENABLE ALWAYS TRIGGER trg_acct_party_rel_enters_ledger;
+
+CREATE OR REPLACE FUNCTION accounts.set_account_status(
+    p_account_id uuid, p_status text, p_restriction_reason text DEFAULT NULL, p_actor text DEFAULT NULL,
+    p_trace_id text DEFAULT NULL, p_correlation_id text DEFAULT NULL,
+    OUT account_id uuid, OUT status text, OUT restriction_reason text, OUT version integer, OUT changed boolean
+)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    before accounts.accounts;
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(1313620290, 1); -- before any row, as everywhere
+    SELECT a.* INTO before FROM accounts.accounts AS a WHERE a.account_id = p_account_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no account %', p_account_id USING ERRCODE = 'NB004', CONSTRAINT = 'ACCOUNT_NOT_FOUND';
+    END IF;
+    changed := (before.status, before.restriction_reason) IS DISTINCT FROM (p_status, p_restriction_reason);
+    IF changed THEN
+        PERFORM set_config('neonctl.actor', coalesce(p_actor, ''), true),
+            set_config('neonctl.trace_id', coalesce(p_trace_id, ''), true),
+            set_config('neonctl.correlation_id', coalesce(p_correlation_id, ''), true);
+        UPDATE accounts.accounts AS a
+        SET status = p_status, restriction_reason = p_restriction_reason
+        WHERE a.account_id = p_account_id;
+    END IF;
+    SELECT a.account_id, a.status, a.restriction_reason, a.version
+    INTO set_account_status.account_id, set_account_status.status, set_account_status.restriction_reason, set_account_status.version
+    FROM accounts.accounts AS a
+    WHERE a.account_id = p_account_id;
+END
+$$;
+
+REVOKE EXECUTE ON FUNCTION
+    core.enter_ledger_first(), accounts.keep_obr_available(), accounts.lift_in_resolution(), accounts.account_birth_in_resolution()
+FROM PUBLIC;
+GRANT INSERT, UPDATE (obr_prepositioned, description) ON core.products TO bank_core_resolution_officer;

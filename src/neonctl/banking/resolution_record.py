@@ -1,0 +1,137 @@
+"""Where the bank stands in a resolution, and the regulatory record of how it got there (REP-001, MOD-143 11.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from neonctl.banking.moments import show_moment
+from neonctl.banking.money import show
+from neonctl.banking.resolution import ResolutionEvent
+from neonctl.banking.signing.claims import canonical_haircut
+from neonctl.banking.statement import rows
+from neonctl.errors import NeonctlError
+
+
+@dataclass(frozen=True)
+class ResolutionStatus:
+    """The state, the last event, the last seal, the last drill and the partition's sums, all of one instant
+    (``as_of``).
+
+    ``frozen``, ``available``: sums by currency over the accounts of the partition, amounts as text; empty unless
+    activated.
+    """
+
+    jurisdiction: str
+    resolution_state: str
+    haircut_pct: Decimal | None
+    de_minimis_amount: Decimal | None
+    equal_shares: bool | None
+    rbnz_instruction_ref: str | None
+    quantified_at: datetime | None
+    released_pct: Decimal | None
+    activated_at: datetime | None
+    activated_by: str | None
+    resolved_at: datetime | None
+    resolved_by: str | None
+    last_event_no: int | None
+    last_event_id: UUID | None
+    last_event_type: str | None
+    last_event_at: datetime | None
+    seal_no: int | None
+    seal_hash: bytes | None
+    sealed_at: datetime | None
+    drill_id: UUID | None
+    drill_outcome: str | None
+    drill_ended_at: datetime | None
+    drill_report_sha256: bytes | None
+    events: int
+    accounts_partitioned: int
+    frozen: Mapping[str, str]
+    available: Mapping[str, str]
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class _Due:
+    due: bool
+
+
+def read_status(conn: psycopg.Connection[TupleRow]) -> ResolutionStatus:
+    """Where the bank stands. Raises ``NeonctlError`` OBR_STATE_TABLE_EMPTY (AD-4)."""
+    found = rows(conn, "resolution_record", "status", ResolutionStatus, doing="reading the resolution state")
+    if not found:
+        raise NeonctlError(
+            "OBR_STATE_TABLE_EMPTY",
+            "core.obr_resolution_state has no row",
+            hint="somebody took it away: restore it from a backup, and find out who",
+        )
+    return found[0]
+
+
+def reconciliation_due(conn: psycopg.Connection[TupleRow]) -> bool:
+    """Whether nobody reconciled yet today, on the jurisdiction's clock."""
+    found = rows(conn, "resolution_record", "reconciliation_due", _Due, doing="asking for the last reconciliation")
+    return any(each.due for each in found)
+
+
+def status_document(status: ResolutionStatus, *, project: str, environment: str) -> dict[str, Any]:
+    """The status as it is shown and signed: JSON without fractions, amounts as text."""
+    facts = shown(status)
+    last, seal, drill = (
+        ("last_event_no", "last_event_id", "last_event_type", "last_event_at"),
+        ("seal_no", "seal_hash", "sealed_at"),
+        ("drill_id", "drill_outcome", "drill_ended_at", "drill_report_sha256"),
+    )
+    return {
+        "kind": "obr-status",
+        "project": project,
+        "environment": environment,
+        **{name: value for name, value in facts.items() if name not in {*last, *seal, *drill, "as_of"}},
+        "last_event": _part(facts, last),
+        "seal": _part(facts, seal),
+        "last_drill": _part(facts, drill),
+        "as_of": facts["as_of"],
+    }
+
+
+def shown(record: ResolutionStatus | ResolutionEvent) -> dict[str, Any]:
+    """A record as JSON has it: haircuts with four decimals, other amounts with two, moments RFC 3339, hashes in hex."""
+    return {each.name: _shown(each.name, getattr(record, each.name)) for each in fields(record)}
+
+
+def _shown(name: str, value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return canonical_haircut(value) if name == "haircut_pct" else show(value)
+    if isinstance(value, datetime):
+        return show_moment(value)
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    return value
+
+
+def _part(facts: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any] | None:
+    return None if facts[names[0]] is None else {_PART_NAMES.get(name, name): facts[name] for name in names}
+
+
+_PART_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "last_event_no": "event_no",
+        "last_event_id": "event_id",
+        "last_event_type": "event_type",
+        "last_event_at": "occurred_at",
+        "drill_outcome": "outcome",
+        "drill_ended_at": "ended_at",
+        "drill_report_sha256": "report_sha256",
+    }
+)

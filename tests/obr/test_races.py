@@ -1,0 +1,204 @@
+"""Activation among thousands of postings and holds, and against itself: nothing half, nobody spends what is frozen."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+import psycopg
+
+from ledger.proof import problems
+from obr.conftest import Connection, Resolution, claims
+
+
+def together(works: Sequence[Callable[[], object]]) -> list[psycopg.Error]:
+    """All at once, each on a thread; what they raised."""
+    start, raised = threading.Barrier(len(works)), list[psycopg.Error]()
+
+    def run(work: Callable[[], object]) -> None:
+        start.wait()
+        try:
+            work()
+        except psycopg.Error as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=run, args=[work]) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return raised
+
+
+def _codes(raised: list[psycopg.Error]) -> list[str]:
+    return sorted(error.diag.constraint_name or error.sqlstate or "" for error in raised)
+
+
+def test_of_many_activations_one_happens(obr: Resolution) -> None:
+    obr.customer("100.00")
+    conns = [obr.bank.connect("resolution_officer") for _ in range(6)]
+    raised = together([lambda conn=conn: obr.activate(conn=conn) for conn in conns])
+    assert _codes(raised) == ["ALREADY_ACTIVATED"] * 5
+    assert obr.reader.execute("SELECT count(*) FROM core.obr_partition_events").fetchone() == (1,)
+    assert obr.reconcile()["differences"] == 0
+
+
+def test_one_key_from_many_hands_activates_once(obr: Resolution) -> None:
+    documents = [obr.rbnz.sign(claims("activate", haircut="0.25", de_minimis="0.00", equal_shares=False))]
+    conns = [obr.bank.connect("resolution_officer") for _ in range(6)]
+    answers: list[bool] = []
+    works = [
+        lambda conn=conn: answers.append(obr.activate(key="day", documents=documents, conn=conn)["replayed"])
+        for conn in conns
+    ]
+    assert together(works) == []
+    assert sorted(answers) == [False, *[True] * 5]
+
+
+def test_the_last_available_dollars_are_spent_once(obr: Resolution) -> None:
+    account = obr.customer("100.00")
+    obr.activate()
+    conns = [obr.bank.connect("app_user") for _ in range(8)]
+
+    def hold(conn: Connection) -> None:
+        while True:
+            try:
+                obr.hold(account, "60.00", conn)
+                return
+            except psycopg.Error as error:
+                if error.diag.constraint_name != "CONCURRENT_MODIFICATION":
+                    raise
+
+    works: list[Callable[[], object]] = [lambda conn=conn: obr.spend(account, "60.00", conn) for conn in conns[:4]]
+    works += [lambda conn=conn: hold(conn) for conn in conns[4:]]
+    assert _codes(together(works)) == ["OBR_FROZEN_BALANCE"] * 7
+    assert problems(obr.bank) == []  # pyright: ignore[reportArgumentType]
+
+
+def test_activation_unwinding_and_standings_amid_postings_and_holds(obr: Resolution) -> None:
+    """Money only moves wholly before or after, nothing deadlocks, and after all sums hold."""
+    accounts = [obr.customer("100.00") for _ in range(12)]
+    done = threading.Event()
+    deadlocks: list[str] = []
+
+    def busy(seed: int) -> Callable[[], object]:
+        conn, draw = obr.bank.connect("app_user"), random.Random(seed)
+        mine, other = obr.customer("100.00"), obr.customer("100.00")  # nobody else locks these
+
+        def step() -> None:
+            a, b = draw.sample(accounts, 2)
+            kind = draw.random()
+            if kind < 0.6:
+                obr.move(a, b, f"{draw.randint(1, 3000) / 100:.2f}", conn)
+            elif kind < 0.8:
+                held = obr.hold(a, "1.00", conn)
+                conn.execute("SELECT accounts.release_hold(%s, 'DONE')", [held])
+            else:  # a standing and a posting in one transaction
+                with conn.transaction():
+                    reason = draw.choice([None, "NOTICE_PENDING"])
+                    conn.execute("SELECT accounts.set_account_status(%s, 'ACTIVE', %s)", [mine, reason])
+                    obr.move(other, mine, "0.01", conn)
+
+        def run() -> None:
+            while not done.is_set():
+                try:
+                    step()
+                except psycopg.Error as error:
+                    if error.sqlstate in ("40P01", "40001"):
+                        deadlocks.append(str(error))
+                    assert (error.sqlstate or "").startswith("NB"), error
+
+        return run
+
+    def resolve() -> None:
+        try:
+            for _ in range(4):
+                obr.activate("0.5")
+                assert obr.reconcile()["differences"] == 0
+                obr.release("50")
+                obr.unwind()
+                assert obr.reconcile()["differences"] == 0
+                obr.rearm()
+            obr.activate("0.9")
+        finally:
+            done.set()
+
+    assert together([*(busy(seed) for seed in range(5)), resolve]) == []
+    assert deadlocks == []
+    assert obr.reconcile()["differences"] == 0
+    assert problems(obr.bank) == []  # pyright: ignore[reportArgumentType]
+    total = obr.reader.execute("SELECT sum(balance) FROM accounts.accounts").fetchone()
+    assert total == (Decimal("0.00"),)
+    # Of each activation: at its instant, frozen and available were the balance.
+    wrong = obr.reader.execute(
+        "SELECT account_id FROM core.obr_account_partitions WHERE greatest(balance_at, 0) <> frozen_amount + available_amount"
+    ).fetchall()
+    assert wrong == []
+
+
+def test_a_posting_under_way_is_waited_for(obr: Resolution) -> None:
+    account = obr.customer("100.00")
+    early, officer = obr.bank.connect("app_user"), obr.bank.connect("resolution_officer")
+    waiting = threading.Thread(target=lambda: obr.activate(conn=officer))
+    with early.transaction():
+        obr.spend(account, "90.00", early)
+        waiting.start()
+        _until(obr, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory')")
+    waiting.join()
+    assert obr.split(account) == ("2.50", "7.50")
+
+
+def test_a_posting_that_comes_during_activation_waits_and_is_gated(obr: Resolution) -> None:
+    account = obr.customer("100.00")
+    officer, late = obr.bank.connect("resolution_officer"), obr.bank.connect("app_user")
+    raised: list[psycopg.Error] = []
+
+    def spend() -> None:
+        try:
+            obr.spend(account, "90.00", late)
+        except psycopg.Error as error:
+            raised.append(error)
+
+    waiting = threading.Thread(target=spend)
+    with officer.transaction():
+        obr.activate(conn=officer)
+        waiting.start()
+        _until(obr, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory')")
+    waiting.join()
+    assert _codes(raised) == ["OBR_FROZEN_BALANCE"]
+
+
+def test_an_account_opened_during_activation_takes_part(obr: Resolution) -> None:
+    officer, late = obr.bank.connect("resolution_officer"), obr.bank.connect("app_user")
+    opened: list[object] = []
+
+    def open_one() -> None:
+        text = "SELECT account_id FROM accounts.open_account('NZD', 'NZ', ARRAY[gen_random_uuid()])"
+        opened.extend(late.execute(text).fetchall())
+
+    waiting = threading.Thread(target=open_one)
+    with officer.transaction():
+        obr.activate(conn=officer)
+        waiting.start()
+        _until(obr, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory')")
+    waiting.join()
+    assert len(opened) == 1
+    assert obr.reconcile()["differences"] == 0
+
+
+def test_a_snapshot_of_the_day_is_not_in_the_way(obr: Resolution) -> None:
+    for _ in range(20):
+        obr.customer("100.00")
+    conns = [obr.bank.connect("app_user") for _ in range(2)]
+    text = b"SELECT accounts.take_snapshot(%s, (now() AT TIME ZONE 'Pacific/Auckland')::date - 2)"
+    works = [lambda conn=conn: conn.execute(text, ["NZ"]) for conn in conns]
+    assert together([*works, obr.activate]) == []
+    assert obr.reconcile()["differences"] == 0
+
+
+def _until(obr: Resolution, text: str) -> None:
+    conn = obr.bank.connect("superuser")
+    while conn.execute(text.encode()).fetchone() != (True,):
+        pass
