@@ -23,7 +23,7 @@ from neonctl.banking.resolution_trust import public_key_of
 from neonctl.banking.signing.claims import Action, canonical_haircut, canonical_percent
 from neonctl.banking.signing.instruction import Instruction, check_asked, parse_instruction
 from neonctl.banking.signing.jws import Jws, signed_by
-from neonctl.banking.statement import rows, transaction
+from neonctl.banking.statement import patiently, rows
 from neonctl.errors import NeonctlError
 
 #: An act may have been under way so long when its documents were kept.
@@ -80,17 +80,26 @@ class _Need:
 
 
 def read_record(conn: psycopg.Connection[TupleRow]) -> Record:
-    """The whole record as it was at one instant, over a connection in autocommit that is used for nothing else."""
-    file, doing = "resolution_record", "reading the resolution's record"
+    """The whole record as it was at one instant, over a connection in autocommit, outside of any transaction."""
+    doing = "reading the resolution's record"
+    before = conn.isolation_level
     conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    with transaction(conn, doing):
-        return Record(
-            events=read_events(conn),
-            documents=read_instructions(conn),
-            keys=list_keys(conn),
-            evidence=rows(conn, file, "evidence", Evidence, doing=doing),
-            last_event_no=sum(each.last_event_no for each in rows(conn, file, "last_event_no", _Last, doing=doing)),
-        )
+    try:
+        with patiently(conn, doing):
+            return _read(conn, doing)
+    finally:
+        conn.isolation_level = before
+
+
+def _read(conn: psycopg.Connection[TupleRow], doing: str) -> Record:
+    file = "resolution_record"
+    return Record(
+        events=read_events(conn),
+        documents=read_instructions(conn),
+        keys=list_keys(conn),
+        evidence=rows(conn, file, "evidence", Evidence, doing=doing),
+        last_event_no=sum(each.last_event_no for each in rows(conn, file, "last_event_no", _Last, doing=doing)),
+    )
 
 
 def record_faults(record: Record, *, scope: str) -> Iterator[RecordFault]:
