@@ -363,6 +363,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     before accounts.accounts;
 BEGIN
+    PERFORM pg_advisory_xact_lock_shared(1313620290, 1); -- before any row, as everywhere
     SELECT a.* INTO before FROM accounts.accounts AS a WHERE a.account_id = p_account_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'no account %', p_account_id USING ERRCODE = 'NB004', CONSTRAINT = 'ACCOUNT_NOT_FOUND';
