@@ -9,7 +9,7 @@ import platform
 import sys
 from datetime import UTC, datetime
 
-from bench import apply, branch, drill, ledger, migrate, migrate_noop, noop, prove, startup
+from bench import apply, branch, drill, ledger, migrate, migrate_noop, noop, obr, preview, prove, startup
 from bench.measure import Figure, say
 
 BENCHMARKS = {
@@ -19,8 +19,10 @@ BENCHMARKS = {
     "migrate_noop": migrate_noop.run,
     "apply": apply.run,
     "branch": branch.run,
+    "preview": preview.run,
     "prove": prove.run,
     "ledger": ledger.run,
+    "obr": obr.run,
     "drill": drill.run,
 }
 

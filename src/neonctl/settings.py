@@ -26,7 +26,7 @@ class Settings:
     actor: str | None = None
     key_passphrase: Secret | None = None  # of the key file that signs
     aws_endpoint_url: str | None = None  # set by --local only; otherwise boto3 reads its own variables
-    ca_file: Path | None = None  # None: certifi's list, as for Neon's own certificates
+    ca_file: Path | None = None  # NEONCTL_CA_FILE; None: certifi's list, as for Neon's own certificates
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -42,6 +42,7 @@ class Settings:
             db_dir=Path(environ.get("NEONCTL_DB_DIR", "db")),
             no_progress=bool(environ.get("NEONCTL_NO_PROGRESS")),
             actor=environ.get("NEONCTL_ACTOR") or None,
+            ca_file=Path(environ["NEONCTL_CA_FILE"]) if environ.get("NEONCTL_CA_FILE") else None,
             key_passphrase=Secret(passphrase) if passphrase else None,
         )
 

@@ -265,6 +265,42 @@ def test_a_balance_that_left_its_log_is_told(app, bank, readonly):
     )
 
 
+def test_only_what_a_moment_needs_is_replayed(app, bank, readonly):
+    account, cash = open_customer(app, overdraft="1000000.00"), open_internal(app)
+    post(app, transfer(account, cash, TEN), idempotency_key="first")
+    morning = readonly.execute("SELECT clock_timestamp()").fetchone()[0]
+    app.execute(  # 1200 rows of each account
+        "SELECT accounts.post_transaction('many', array_agg(CASE n %% 2 WHEN 0 THEN %s ELSE %s END), array_agg(CASE n %% 4"
+        " WHEN 0 THEN 'DEBIT' WHEN 1 THEN 'CREDIT' WHEN 2 THEN 'CREDIT' ELSE 'DEBIT' END),"
+        " array_agg((1 + n / 4)::numeric)) FROM generate_series(0, 2399) AS n",
+        (account, cash),
+    )
+    whole = "SELECT balance, log_seq FROM accounts.accounts WHERE account_id = %s"
+    balance, rows = readonly.execute(whole, (account,)).fetchone()
+    now = balance_at(readonly, account, None)
+    assert (now.balance, now.live, now.log_seq, now.replayed_rows) == (balance, balance, rows, 1000)
+    early = balance_at(readonly, account, morning)
+    assert (early.balance, early.log_seq, early.replayed_rows, early.live) == (Decimal(-10), 1, 1, None)
+    owner = bank.connect("migrate_user")
+    owner.execute("UPDATE core.jurisdictions SET eod_local = (clock_timestamp() AT TIME ZONE time_zone)::time")
+    app.execute("SELECT accounts.take_snapshot('NZ', (clock_timestamp() AT TIME ZONE 'Pacific/Auckland')::date)")
+    post(app, transfer(cash, account, TEN), idempotency_key="last")
+    now = balance_at(readonly, account, None)
+    assert (now.balance, now.replayed_rows, now.differences) == (balance + 10, 1, ())
+
+
+def test_a_log_that_lost_its_end_is_told(app, bank, readonly):
+    account = open_customer(app, money="10.00")
+    post(app, transfer(account, open_internal(app), TEN), idempotency_key="gone")
+    superuser = bank.connect("superuser")
+    superuser.execute("ALTER TABLE core.transaction_log DISABLE TRIGGER ALL")
+    superuser.execute("DELETE FROM core.transaction_log WHERE account_id = %s AND seq = 2", (account,))
+    assert balance_at(readonly, account, None).differences == (
+        "the log has 1 rows, the account has moved another number of times",
+        "the log's entries sum to 10.00, the account says 0.00",
+    )
+
+
 def test_a_readonly_session_writes_nothing(app, readonly):
     cash, account = open_internal(app), open_customer(app)
     refused("POSTGRES_REFUSED", lambda: post(readonly, transfer(cash, account, TEN), idempotency_key="a"), exit_code=5)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neonctl.banking.signing import keys
+from neonctl.banking.signing.base64url import encoded
 from neonctl.errors import UsageError
 from neonctl.secret import Secret
 
@@ -97,6 +98,19 @@ def test_a_json_web_key_has_its_members_and_no_others(kind):
 def test_a_point_that_is_not_on_the_curve_is_no_key():
     jwk = keys.signer_of(keys.generate("p256")).public.jwk
     assert code(keys.public_from_jwk, {**jwk, "y": jwk["x"]}, name="k") == "KEY_INVALID"
+
+
+def test_a_key_that_anybody_can_sign_with_is_refused():
+    """The point of order one verifies this signature over every message; its kin do for some of them."""
+    identity = ed25519.Ed25519PublicKey.from_public_bytes(b"\1" + bytes(31))
+    identity.verify(b"\1" + bytes(63), b"whatever is said")
+    for weak in keys._WEAK:
+        for sign_bit in (0, 0x80):
+            point = weak[:-1] + bytes([weak[-1] | sign_bit])
+            jwk = {"kty": "OKP", "crv": "Ed25519", "x": encoded(point)}
+            assert code(keys.public_from_jwk, jwk, name="k") == "KEY_INVALID"
+    pem = identity.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    assert code(keys.read_public, pem, name="k") == "KEY_INVALID"
 
 
 def test_two_keys_have_two_ids():

@@ -71,7 +71,7 @@ class Books:
     def rows(self, account: UUID) -> list[LogRow]:
         with self.app.cursor(row_factory=class_row(LogRow)) as cursor:
             return cursor.execute(
-                query("verify", "account_log", "banking"), {"account_id": account, "seq": 0}
+                query("verify_account", "account_log", "banking"), {"account_id": account, "seq": 0}
             ).fetchall()
 
 
@@ -362,3 +362,15 @@ def test_postings_go_on_while_the_ledger_is_verified(books):
     found = verify_ledger(door, jobs=2)
     assert found.intact, found.faults
     assert found.log_rows == 22
+
+
+def test_more_sessions_than_parts_come_to_an_end(bank):
+    app = bank.connect("app_user")
+    open_customer(app, money="5.00")
+
+    @contextmanager
+    def door() -> Iterator[Connection]:
+        yield bank.connect("readonly")
+
+    for _ in range(3):  # each worker that finds nothing left must end, whoever took the last part
+        assert verify_ledger(door, jobs=12).intact

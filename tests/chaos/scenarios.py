@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import yaml
 
-from .site import APPLY, Expected, Site
+from .site import (
+    APPLY,
+    CREATE_PREVIEW,
+    DELETE_PREVIEW,
+    PLAN,
+    PREVIEW,
+    VERIFY,
+    VERIFY_PREVIEW,
+    Expected,
+    Site,
+)
 
 ROOT = Path(__file__).parents[2]
 SMALL = "bank_kyc"  # column grants and a publication; with a parameter that names a table added
@@ -25,20 +35,33 @@ CREATE TABLE kyc.watch_notes (
 
 @dataclass(frozen=True)
 class Scenario:
-    """``prepare`` brings an empty platform to where ``apply`` is cut; ``config`` is what ``apply`` then gets."""
+    """``prepare`` brings an empty platform to where ``command`` is cut; ``config`` is what that then gets.
+
+    ``again``: ``command`` once more, and what shows that it is through.
+    """
 
     name: str
     config: Path
     expected: Expected
     prepare: Callable[[Site], None]
+    command: Sequence[str] = APPLY
+    again: Sequence[Sequence[str]] = (APPLY, PLAN, VERIFY)
 
 
 def build(name: str, folder: Path) -> Scenario:
     """Write the scenario's configuration into a folder."""
-    return {"small": _small, "full": _full, "changed": _changed, "inherited": _inherited}[name](folder)
+    made = {
+        "small": _small,
+        "full": _full,
+        "changed": _changed,
+        "inherited": _inherited,
+        "preview": preview,
+        "preview-delete": preview_delete,
+    }
+    return made[name](folder)
 
 
-NAMES = ("small", "changed", "inherited", "full")
+NAMES = ("small", "changed", "inherited", "preview", "preview-delete", "full")
 
 
 def _small(folder: Path) -> Scenario:
@@ -100,9 +123,51 @@ def _inherited(folder: Path) -> Scenario:
     return Scenario("inherited", config, expected(config), prepare)
 
 
-def done(site: Site, config: Path) -> None:
-    """Apply without a fault."""
-    run = site.run(config, APPLY)
+def preview(folder: Path) -> Scenario:
+    """The preview of a pull request that brings a migration, from nothing."""
+    base, config = _with_previews(folder)
+    again = (CREATE_PREVIEW, VERIFY_PREVIEW)
+    return Scenario("preview", config, with_preview(config), lambda site: done(site, base), CREATE_PREVIEW, again)
+
+
+def preview_delete(folder: Path) -> Scenario:
+    """The same preview, deleted."""
+    base, config = _with_previews(folder)
+
+    def prepare(site: Site) -> None:
+        done(site, base)
+        done(site, config, CREATE_PREVIEW)
+
+    return Scenario("preview-delete", config, expected(config), prepare, DELETE_PREVIEW, (DELETE_PREVIEW,))
+
+
+def _with_previews(folder: Path) -> tuple[Path, Path]:
+    """What is applied to dev, and what a pull request makes of it."""
+    base = write_config(folder / "main", environments=["prod", "dev", "preview"])
+    config = write_config(folder / "preview", environments=["prod", "dev", "preview"])
+    migrations = config / "db" / SMALL / "migrations"
+    (migrations / "V002__add_watch_notes.sql").write_text(MIGRATION)
+    (migrations / "U002__add_watch_notes_rollback.sql").write_text("DROP TABLE kyc.watch_notes;\n")
+    return base, config
+
+
+def with_preview(folder: Path) -> Expected:
+    """What must be there while the preview is."""
+    base, name = expected(folder), f"pr-{PREVIEW}"
+    platform = yaml.safe_load((folder / "config/platform.yaml").read_text())
+    roles = platform["databases"][SMALL]["roles"]
+    own = ("neon/project-id", "neon/branch-id", "neon/direct-host", "neon/pooled-host", "parties-table")
+    return replace(
+        base,
+        branches=base.branches | {name},
+        secrets=base.secrets | {f"bank-neon/{name}/{SMALL}/{role}" for role in roles},
+        parameters=frozenset(f"/bank/{name}/{each}" for each in own),
+    )
+
+
+def done(site: Site, config: Path, command: Sequence[str] = APPLY) -> None:
+    """Apply, or another command, without a fault."""
+    run = site.run(config, command)
     assert run.exit_code == 0, run
 
 
@@ -117,8 +182,8 @@ def write_config(folder: Path, *, environments: list[str], tags: dict[str, str] 
     (folder / "config/platform.yaml").write_text(yaml.safe_dump(platform, sort_keys=False))
     for name in environments:
         spec = yaml.safe_load((ROOT / f"config/environments/{name}.yaml").read_text())
-        if spec["migrations"].get("promoted_from") not in environments:
-            spec["migrations"].pop("promoted_from", None)
+        if spec.get("migrations", {}).get("promoted_from") not in environments:
+            spec.get("migrations", {}).pop("promoted_from", None)
         spec["roles"].pop("resolution_officer", None)
         spec["aws"]["tags"] |= tags or {}
         (folder / f"config/environments/{name}.yaml").write_text(yaml.safe_dump(spec, sort_keys=False))

@@ -18,7 +18,7 @@ from botocore.config import Config
 from neonctl.local.platform import ensure_running, reset
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from neonctl.local.state import Platform
 
@@ -34,6 +34,10 @@ TIMEOUT_S = 120.0
 APPLY = ("apply", "--no-input", "--no-color")
 PLAN = ("plan", "--detailed-exitcode", "--no-color")
 VERIFY = ("verify", "-q", "--no-color")
+PREVIEW = 7
+CREATE_PREVIEW = ("preview", "create", str(PREVIEW), "--no-input", "--no-color")
+DELETE_PREVIEW = ("preview", "delete", str(PREVIEW), "--no-input", "--no-color")
+VERIFY_PREVIEW = ("verify", "-q", "--no-color", "--env", f"pr-{PREVIEW}")
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Expected:
-    """What must be there, and nothing else."""
+    """What must be there, and nothing else. ``parameters``: all whose name begins with ``/bank/pr-``."""
 
     project: str
     branches: frozenset[str]
     databases: frozenset[str]
     secrets: frozenset[str]
+    parameters: frozenset[str] = frozenset()
 
 
 class Site:
@@ -95,20 +100,25 @@ class Site:
         return self.run_together(config, [commands], fault=fault)[0]
 
     def run_together(
-        self, config: Path, runs: Sequence[Sequence[Sequence[str]]], *, fault: Fault | None = None
+        self,
+        config: Path,
+        runs: Sequence[Sequence[Sequence[str]]],
+        *,
+        fault: Fault | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> list[Run]:
         """Several processes at the same time."""
         asked = [self._asked(config, commands, fault) for commands in runs]
         assert self._zygote.stdin
         assert self._zygote.stdout
-        self._zygote.stdin.write(json.dumps({"runs": asked, "timeout_s": TIMEOUT_S}) + "\n")
+        self._zygote.stdin.write(json.dumps({"runs": asked, "timeout_s": timeout_s}) + "\n")
         self._zygote.stdin.flush()
         codes = json.loads(self._zygote.stdout.readline())
         return [_read(run, code) for run, code in zip(asked, codes, strict=True)]
 
     def _asked(self, config: Path, commands: Sequence[Sequence[str]], fault: Fault | None) -> dict[str, Any]:
         self._runs += 1
-        name = self.folder / f"run-{self._runs % 8}"
+        name = self.folder / f"run-{self._runs % 64}"
         report = name.with_suffix(".json")
         for left in (report, report.with_suffix(".here")):
             left.unlink(missing_ok=True)
@@ -149,9 +159,10 @@ class Site:
                 neon.delete(f"/projects/{project['id']}").raise_for_status()
         for stage in ROLES:
             secrets, parameters = self.aws("secretsmanager", stage), self.aws("ssm", stage)
-            for secret in secrets.list_secrets(IncludePlannedDeletion=True, MaxResults=100)["SecretList"]:
+            for secret in [secret for page in _secret_pages(secrets) for secret in page["SecretList"]]:
                 secrets.delete_secret(SecretId=secret["ARN"], ForceDeleteWithoutRecovery=True)
-            names = [item["Name"] for item in parameters.describe_parameters(MaxResults=50)["Parameters"]]
+            pages = parameters.get_paginator("describe_parameters").paginate()
+            names = [item["Name"] for page in pages for item in page["Parameters"]]
             for start in range(0, len(names), 10):
                 parameters.delete_parameters(Names=names[start : start + 10])
 
@@ -195,9 +206,11 @@ class Site:
 
     # --- judging --------------------------------------------------------------------------------------------
 
-    def check(self, config: Path, expected: Expected) -> list[str]:
+    def check(
+        self, config: Path, expected: Expected, commands: Sequence[Sequence[str]] = (APPLY, PLAN, VERIFY)
+    ) -> list[str]:
         """What keeps this from having converged: apply, an empty plan, every credential logs in, nothing twice."""
-        run = self.run(config, APPLY, PLAN, VERIFY)
+        run = self.run(config, *commands)
         return [*([] if run.exit_code == 0 else [f"not converged: {run}"]), *self.wrong(expected)]
 
     def wrong(self, expected: Expected) -> list[str]:
@@ -221,10 +234,11 @@ class Site:
 
     def _wrong_at_aws(self, expected: Expected) -> list[str]:
         clients = [self.aws("secretsmanager", stage) for stage in ROLES]
-        pages = [client.list_secrets(IncludePlannedDeletion=True, MaxResults=100) for client in clients]
+        pages = [page for client in clients for page in _secret_pages(client)]
         # By ARN: whether accounts share a store is the platform's business.
         found = {secret["ARN"]: secret for page in pages for secret in page["SecretList"]}.values()
         wrong = _differs("secrets", [secret["Name"] for secret in found], expected.secrets)
+        wrong += _differs("parameters", self._preview_parameters(), expected.parameters)
         for secret in found:
             versions = list(secret.get("SecretVersionsToStages", {}).values())
             current = sum("AWSCURRENT" in labels for labels in versions)
@@ -234,8 +248,17 @@ class Site:
                 wrong.append(f"secret {secret['Name']}: {versions}, deleted {secret.get('DeletedDate')}")
         return wrong
 
+    def _preview_parameters(self) -> list[str]:
+        filters = [{"Key": "Name", "Option": "BeginsWith", "Values": ["/bank/pr-"]}]
+        pages = self.aws("ssm", "dev").get_paginator("describe_parameters").paginate(ParameterFilters=filters)
+        return [item["Name"] for page in pages for item in page["Parameters"]]
+
     def _branches(self, neon: httpx.Client, project_id: str) -> list[dict[str, Any]]:
         return _said(neon.get(f"/projects/{project_id}/branches"))["branches"]
+
+
+def _secret_pages(client: Any) -> Iterator[dict[str, Any]]:
+    yield from client.get_paginator("list_secrets").paginate(IncludePlannedDeletion=True)
 
 
 def _said(answer: httpx.Response) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .faults import HOWS, KILLED, Fault, Point
-from .site import APPLY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +67,7 @@ def _record(site: Site, scenario: Scenario, tally: Tally) -> list[Point]:
     for _ in range(_RECORDS):
         site.clear()
         scenario.prepare(site)
-        run = site.run(scenario.config, APPLY)
+        run = site.run(scenario.config, scenario.command)
         assert run.exit_code == 0, run
         records.append(run)
     seen = [Counter(run.calls) for run in records]
@@ -83,7 +82,7 @@ def _trial(site: Site, scenario: Scenario, tally: Tally, fault: Fault) -> None:
     scenario.prepare(site)
     started = time.monotonic()
     what = str(fault)
-    run = site.run(scenario.config, APPLY, fault=fault)
+    run = site.run(scenario.config, scenario.command, fault=fault)
     tally.runs[fault.how] += 1
     if not run.struck:
         tally.not_reached.append(f"{what} (exit {run.exit_code})")
@@ -95,6 +94,8 @@ def _trial(site: Site, scenario: Scenario, tally: Tally, fault: Fault) -> None:
             tally.failures.append(f"{what}: {run}")
     elif run.exit_code != KILLED:
         tally.failures.append(f"{what}: {run}")
-    tally.failures += [f"{what}: then {wrong}\nfirst {run}" for wrong in site.check(scenario.config, scenario.expected)]
+    tally.failures += [
+        f"{what}: then {wrong}\nfirst {run}" for wrong in site.check(scenario.config, scenario.expected, scenario.again)
+    ]
     if (took_s := time.monotonic() - started) > _SLOW_S:
         tally.slow.append(f"{what}: {took_s:.0f} s")

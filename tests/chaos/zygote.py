@@ -7,6 +7,7 @@ run are executed one after another in one process until one fails.
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
 import json
 import os
@@ -18,12 +19,13 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psycopg
-from botocore.loaders import JSONFileLoader
 
 import neonctl
 from chaos.faults import Border, Fault, Point, install
+from neonctl.settings import Settings
+from neonctl.vault.credentials import Sessions
+from neonctl.vault.models import PlainFiles
 
 POLL_S = 0.005
 
@@ -42,13 +44,13 @@ def main() -> None:
 def _import_all() -> None:
     """Everything that a command would import or parse; no connection is opened, no thread is started."""
     assert psycopg
-    # Each session parses the SDK's descriptions anew; the children inherit them parsed.
-    load, one = JSONFileLoader.load_file, JSONFileLoader()
+    # Each run parses the SDK's descriptions anew; the children inherit them parsed.
+    load, one = PlainFiles.load_file, PlainFiles()
     read = functools.cache(lambda path: load(one, path))
-    JSONFileLoader.load_file = lambda self, path: read(path)
-    session = boto3.Session("none", "none", region_name="ap-southeast-2")
+    PlainFiles.load_file = lambda self, path: read(path)
+    sessions = Sessions(Settings(local=True, aws_endpoint_url="http://127.0.0.1:9"))
     for service in ("sts", "secretsmanager", "ssm"):
-        session.client(service)
+        sessions.client(sessions.first("000000000000"), service, "ap-southeast-2")
     for module in pkgutil.walk_packages(neonctl.__path__, "neonctl."):
         if not module.name.startswith(("neonctl.local.", "neonctl.__main__")):
             importlib.import_module(module.name)
@@ -56,6 +58,9 @@ def _import_all() -> None:
     from neonctl.cli.app import build
 
     build()
+    # As in the program's own process, and what is imported is shared with the children, not looked through by each.
+    gc.set_threshold(1_000_000)
+    gc.freeze()
 
 
 def _fork(run: dict[str, Any]) -> int:

@@ -279,19 +279,20 @@ def test_outputs_and_summary_for_the_steps_that_follow(project, tmp_path):
     told = dict(line.split("=") for line in outputs.read_text().splitlines())
     assert told == {"changes": "1", "has_deletes": "false", "plan_sha": result.json["fingerprint"]}
     assert stable(summary.read_text()) == snapshot("""\
-### Plan
+### Plan of `bank`
 
-````````text
-environment dev
+**1 to update.**
 
-  ~ endpoint compute will be updated in place
-      suspend_timeout_seconds  300 → 600
+<details open><summary>Environment dev: 1 change</summary>
 
-1 to update.
-Plan [SHA]
-````````
+```diff
+! endpoint compute will be updated in place
+    suspend_timeout_seconds  300 → 600
+```
 
-`[SHA256]`\
+</details>
+
+Fingerprint `[SHA256]`
 """)
 
 

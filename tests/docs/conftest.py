@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 _SHELL = re.compile(r"^( *)```sh\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 _CALL = re.compile(r"(?:^|[\s(/])neonctl +(?!COMMAND)([^\n]*)", re.MULTILINE)
+_ASSIGNED = re.compile(r"^(\w+)=\$\((.*?) \| jq -r \.(\w+)\)$")
 _END = re.compile(r"[)|;<>`]|&&| 2>|(?<=\s)#")
 
 
@@ -31,6 +33,23 @@ class Call:
 def pages() -> list[Path]:
     """Every Markdown page."""
     return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def follow(page: Path, run: Callable[..., Any]) -> dict[str, str]:
+    """Give every command of a page to ``run``, in order, as a reader does; the values that it puts into variables."""
+    known: dict[str, str] = {}
+    for line in filter(None, shell(page).splitlines()):
+        assigned = _ASSIGNED.match(line)
+        text = assigned[2] if assigned else line
+        for name, value in known.items():
+            text = text.replace(f'"${name}"', value)
+        program, *arguments = shlex.split(text)
+        assert program == "neonctl", line
+        result = run(*arguments)
+        assert result.code == 0, (line, result.stdout, result.stderr)
+        if assigned:
+            known[assigned[1]] = result.json[assigned[3]]
+    return known
 
 
 def workflows() -> list[Path]:

@@ -4,43 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from decimal import Decimal
 from uuid import UUID
 
 from neonctl.banking.posting import parse_legs
 
-from .conftest import ROOT, shell
+from .conftest import ROOT, follow
 
 GUIDE = ROOT / "docs" / "guides" / "bank.md"
-_ASSIGNED = re.compile(r"^(\w+)=\$\((.*?) \| jq -r \.(\w+)\)$")
-
-
-def follow(provisioned, guide=GUIDE) -> dict[str, str]:
-    """Run every command of a guide; the values that it puts into variables."""
-    known: dict[str, str] = {}
-    for line in filter(None, shell(guide).splitlines()):
-        assigned = _ASSIGNED.match(line)
-        text = assigned[2] if assigned else line
-        for name, value in known.items():
-            text = text.replace(f'"${name}"', value)
-        program, *arguments = shlex.split(text)
-        assert program == "neonctl", line
-        result = provisioned.run(*arguments)
-        assert result.code == 0, (line, result.stdout, result.stderr)
-        if assigned:
-            known[assigned[1]] = result.json[assigned[3]]
-    return known
 
 
 def test_the_guide_works_and_works_again(provisioned):
     folder = provisioned.folder
-    known = follow(provisioned)
+    known = follow(GUIDE, provisioned.run)
     assert set(known) == {"CASH", "ANNA", "HOLD"}
     assert (folder / "anchor.json").exists()
     balance = provisioned.run("balance", "get", known["ANNA"], "--env", "dev", "-o", "json").json
     assert (balance["balance"], balance["available_balance"]) == ("100.00", "100.00")
-    assert follow(provisioned) == known, "the same keys, the same answers"
+    assert follow(GUIDE, provisioned.run) == known, "the same keys, the same answers"
 
 
 def test_its_python_is_what_it_says(provisioned):

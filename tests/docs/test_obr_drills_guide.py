@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 
-from .conftest import ROOT
-from .test_bank_guide import follow
+from .conftest import ROOT, follow
 
 GUIDE = ROOT / "docs" / "guides" / "obr-drills.md"
 
 
 def test_the_guide_works(provisioned):
-    known = follow(provisioned, GUIDE)
+    known = follow(GUIDE, provisioned.run)
     report = provisioned.folder / known["REPORT"]
     assert report.parent.name == "drills"
     assert report.name.startswith("obr-drill-prod-")

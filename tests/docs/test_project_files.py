@@ -65,3 +65,24 @@ def test_workflows_start_without_permissions_and_end():
                 if step.get("uses", "").startswith("actions/checkout@"):
                     assert step["with"]["persist-credentials"] is False, f"{flow.name}: {name}"
                 assert "${{" not in step.get("run", ""), f"{flow.name}: {name}: values go through env"
+
+
+def test_secrets_are_an_environments_and_no_others():
+    for flow in workflows():
+        document = yaml.safe_load(flow.read_text(encoding="utf-8"))
+        assert "pull_request_target" not in document[True], flow.name  # YAML reads the key `on` so
+        for name, job in document["jobs"].items():
+            assert ("secrets." in str(job)) <= ("environment" in job), f"{flow.name}: {name}"
+
+
+def test_a_pull_requests_own_code_never_runs_with_credentials():
+    """Where there are secrets the program is main's; what the pull request brings lies in a folder beside it."""
+    for flow in workflows():
+        document = yaml.safe_load(flow.read_text(encoding="utf-8"))
+        for name, job in document["jobs"].items() if "pull_request" in document[True] else ():
+            if "secrets." not in str(job):
+                continue
+            outs = [step["with"] for step in job["steps"] if step.get("uses", "").startswith("actions/checkout@")]
+            assert outs[0]["ref"] == "${{ github.base_ref }}", f"{flow.name}: {name}"
+            assert all(each["path"] == "proposed" for each in outs[1:]), f"{flow.name}: {name}"
+            assert document[True]["pull_request"]["branches"] == ["main"], flow.name

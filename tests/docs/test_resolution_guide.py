@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 
-from .conftest import ROOT, shell
+from .conftest import ROOT, follow
 
 GUIDE = ROOT / "docs" / "guides" / "resolution-weekend.md"
-_ASSIGNED = re.compile(r"^(\w+)=\$\((.*?) \| jq -r \.(\w+)\)$")
 
 
 def test_the_weekend(project):
-    known: dict[str, str] = {}
-    balances: list[dict] = []
     (lost,) = re.findall(r"```json\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
-    for line in filter(None, shell(GUIDE).splitlines()):
-        assigned = _ASSIGNED.match(line)
-        text = assigned[2] if assigned else line
-        for name, value in known.items():
-            text = text.replace(f'"${name}"', value)
-        program, *arguments = shlex.split(text)
-        assert program == "neonctl", line
-        if arguments[:2] == ["balance", "get"]:
-            arguments += ["-o", "json"]
-        result = project.run(*arguments)
-        assert result.code == 0, (line, result.stdout, result.stderr)
-        if assigned:
-            known[assigned[1]] = result.json[assigned[3]]
-            (project.folder / "lost.json").write_text(lost.replace("KIRI", known.get("KIRI", "")))
-        elif arguments[:2] == ["balance", "get"]:
-            balances.append(result.json)
-    assert [each["balance"] for each in balances] == ["1000.00", "960.00"]
+    balances: list[str] = []
+
+    def run(*arguments):
+        seen = ("-o", "json") if arguments[:2] == ("balance", "get") else ()
+        result = project.run(*arguments, *seen)
+        if seen:
+            balances.append(result.json["balance"])
+        if "weekend-kiri" in arguments:
+            (project.folder / "lost.json").write_text(lost.replace("KIRI", result.json["account_id"]))
+        return result
+
+    follow(GUIDE, run)
+    assert balances == ["1000.00", "960.00"]
     events = json.loads((project.folder / "weekend.json").read_text())["events"]
     acts = ["OBR_ACTIVATED", "OBR_PARTITION_RECONCILED", "OBR_RELEASED", "OBR_UNWOUND"]
     assert [each["event_type"] for each in events][-4:] == acts

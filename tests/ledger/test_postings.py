@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from ledger.conftest import Bank, Teller, refused
 from ledger.proof import problems
@@ -265,9 +266,19 @@ def test_direct_inserts_of_the_owner_meet_the_same_rules(bank: Bank, teller: Tel
     attempt("INCOMPLETE_TRANSACTION", start=2)
     attempt("INCOMPLETE_TRANSACTION", start=0)
     attempt("INSUFFICIENT_FUNDS", legs=[(a, "DEBIT", "9.01"), (b, "CREDIT", "9.01")])
-    attempt("chk_positive_amount", legs=[(a, "DEBIT", "NaN"), (b, "CREDIT", "NaN")])
-    with pytest.raises(psycopg.errors.ForeignKeyViolation), owner.transaction():  # a header alone
-        owner.execute("INSERT INTO accounts.transactions (idempotency_key) VALUES ('alone')")
+    for amount in ("NaN", "Infinity", "0.005", "1.001", "0", "-0", "-1", "1e30", "10000000000000000"):
+        attempt("chk_positive_amount", legs=[(a, "DEBIT", amount), (b, "CREDIT", amount)])  # never rounded
+    attempt("chk_entry_side", legs=[(a, "debit", "1"), (b, "CREDIT", "1")])
+    attempt("UNBALANCED_TRANSACTION", legs=[(a, "DEBIT", "1"), (b, "DEBIT", "1")])
+    nobody = uuid.uuid4()
+    attempt("ACCOUNT_NOT_FOUND", legs=[(a, "DEBIT", "1"), (nobody, "CREDIT", "1")])
+    attempt("ACCOUNT_NOT_FOUND", legs=[*pair, (nobody, "CREDIT", "1")])
+    for mode in ("origin", "replica"):  # a header alone
+        superuser = bank.connect("postgres")
+        superuser.execute(sql.SQL("SET session_replication_role = {}").format(mode))
+        with pytest.raises(psycopg.Error) as caught, superuser.transaction():
+            superuser.execute("INSERT INTO accounts.transactions (idempotency_key) VALUES ('alone')")
+        assert caught.value.diag.constraint_name == "INCOMPLETE_TRANSACTION"
     legs_of = "INSERT INTO accounts.postings SELECT %s, n, a, e, 1, 'NZD' FROM (VALUES (%s::int, %s::uuid, 'DEBIT'), (%s, %s, 'CREDIT')) AS v (n, a, e)"
     for transaction, first, code in (
         (good, 3, "INCOMPLETE_TRANSACTION"),  # two more legs for an old transaction

@@ -56,6 +56,7 @@ def branch_json(**fields: Any) -> dict[str, Any]:
         "id": "br-1",
         "name": "prod",
         "current_state": "ready",
+        "created_at": "2026-11-20T00:00:00Z",
         "default": True,
         "protected": False,
     } | fields

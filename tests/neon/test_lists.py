@@ -98,6 +98,7 @@ def branch(number: int, **fields: object) -> dict[str, object]:
         "id": f"br-{number}",
         "name": f"b{number}",
         "current_state": "ready",
+        "created_at": "2026-11-20T00:00:00Z",
         "default": False,
         "protected": False,
     } | fields
@@ -105,7 +106,9 @@ def branch(number: int, **fields: object) -> dict[str, object]:
 
 def test_branches_are_read_to_the_last_page_with_their_annotations(api, plain):
     noted = {"br-2": {"object": {"type": "branch", "id": "br-2"}, "value": {"managed-by": "neonctl"}}}
-    expiring = branch(2, parent_id="br-1", expires_at="2026-12-01T13:00:00+13:00", init_source="parent-data")
+    expiring = branch(2, parent_id="br-1", expires_at="2026-12-01T13:00:00+13:00", init_source="parent-data") | {
+        "ttl_interval_seconds": 604_800
+    }
     pages = api.get("/projects/p-1/branches").mock(
         side_effect=[
             httpx.Response(200, json={"branches": [expiring], "annotations": noted, "pagination": {"next": "c1"}}),
@@ -119,8 +122,9 @@ def test_branches_are_read_to_the_last_page_with_their_annotations(api, plain):
             ),
         ]
     )
+    made = datetime(2026, 11, 20, tzinfo=UTC)
     assert plain.list_branches("p-1") == (
-        BranchSnapshot("br-1", "b1", None, default=True, protected=False, state="ready"),
+        BranchSnapshot("br-1", "b1", None, default=True, protected=False, state="ready", created_at=made),
         BranchSnapshot(
             "br-2",
             "b2",
@@ -130,6 +134,8 @@ def test_branches_are_read_to_the_last_page_with_their_annotations(api, plain):
             state="ready",
             init_source="parent-data",
             expires_at=datetime(2026, 12, 1, tzinfo=UTC),
+            ttl_seconds=604_800,
+            created_at=made,
             annotations={"managed-by": "neonctl"},
         ),
     )

@@ -50,7 +50,7 @@ def test_the_second_officer_is_one_even_when_two_come_at_once(bare: Resolution) 
         start.wait()
         try:
             answers.append(bare.register(key, conn=conn)["authority"])
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             answers.append(getattr(getattr(error, "diag", None), "constraint_name", None) or str(error))
 
     threads = [threading.Thread(target=run, args=[Key(f"officer{n}", "officer")]) for n in range(4)]
@@ -123,7 +123,16 @@ def test_documents_that_are_none_are_refused(obr: Resolution) -> None:
     good = obr.rbnz.sign(claims("activate", **TERMS))
     head, _, tail = good.split(".")
     text = base64.urlsafe_b64encode(b"[1]").decode().rstrip("=")
-    for document in ("", "x", "a.b", f"{head}.{tail}", f"{head}.!!.{tail}", f"{head}.{text}.{tail}", f"{text}.{text}.{tail}", good + "."):
+    for document in (
+        "",
+        "x",
+        "a.b",
+        f"{head}.{tail}",
+        f"{head}.!!.{tail}",
+        f"{head}.{text}.{tail}",
+        f"{text}.{text}.{tail}",
+        good + ".",
+    ):
         refused("OBR_INSTRUCTION_INVALID", lambda document=document: obr.activate(documents=[document]))
     refused("OBR_INSTRUCTION_MISSING", lambda: obr.activate(documents=[]))
     refused("OBR_INSTRUCTION_INVALID", lambda: obr.activate(documents=[good] * 3))

@@ -6,11 +6,16 @@ import hashlib
 import json
 import uuid
 from decimal import Decimal
+from pathlib import Path
 
+import jsonschema
 import pytest
 
 from bank_database import open_customer, open_internal
+from neonctl.banking.outbox import read_outbox
 from obr.conftest import Resolution, claims, new_key, one, refused
+
+_SCHEMAS = Path(__file__).parents[2] / "schema" / "events"
 
 
 def test_the_same_key_and_request_give_the_first_answer(obr: Resolution) -> None:
@@ -123,7 +128,8 @@ def test_a_permanent_haircut_is_posted_as_credit_loss(obr: Resolution) -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "said"), [("25.01", "more than"), ("0.00", "no amount"), ("-1.00", "no amount"), ("1", "no amount"), ("x", "no amount")]
+    ("amount", "said"),
+    [("25.01", "more than"), ("0.00", "no amount"), ("-1.00", "no amount"), ("1", "no amount"), ("x", "no amount")],
 )
 def test_a_write_off_beyond_the_frozen_amount_is_refused(obr: Resolution, amount: str, said: str) -> None:
     account = obr.customer("100.00")
@@ -190,19 +196,15 @@ def test_each_event_is_published_once_in_the_same_transaction(obr: Resolution) -
     obr.rearm()
     obr.reconcile()
     with obr.app.transaction():
-        found = obr.app.execute(
-            "SELECT event_id, event_type, payload FROM core.outbox_read(100) WHERE event_type LIKE 'bank.core.obr%'"
-        ).fetchall()
-    events = obr.reader.execute("SELECT event_id::text FROM core.obr_partition_events ORDER BY event_no").fetchall()
-    assert [row[0] for row in found] == [row[0] for row in events]
-    assert [row[1].removeprefix("bank.core.obr_") for row in found] == [
-        "activated",
-        "released",
-        "unwound",
-        "rearmed",
-        "partition_reconciled",
-    ]
-    assert {row[2]["jurisdiction"] for row in found} == {"NZ"}
+        events = [each for each in read_outbox(obr.app, limit=100) if each.event_type.startswith("bank.core.obr")]
+    kinds = ["activated", "released", "unwound", "rearmed", "partition_reconciled"]
+    assert [each.event_type.removeprefix("bank.core.obr_") for each in events] == kinds
+    ids = obr.reader.execute("SELECT event_id::text FROM core.obr_partition_events ORDER BY event_no").fetchall()
+    assert [(each.event_id,) for each in events] == ids
+    for event in events:
+        schema = json.loads((_SCHEMAS / f"{event.event_type}.json").read_text())
+        jsonschema.validate(event.detail, schema, cls=jsonschema.Draft202012Validator)
+        assert event.detail["jurisdiction"] == "NZ"
 
 
 def test_the_record_has_no_gaps(obr: Resolution) -> None:

@@ -85,9 +85,7 @@ def _waiting(root: Connection, client: subprocess.Popen[bytes]) -> int:
     end = time.monotonic() + 30
     while time.monotonic() < end:
         assert client.poll() is None
-        row = root.execute(
-            "SELECT pid FROM pg_stat_activity WHERE usename = 'bank_core_resolution_officer' AND wait_event_type = 'Lock'"
-        ).fetchone()
+        row = root.execute("SELECT pid FROM pg_locks WHERE NOT granted AND relation IS NOT NULL").fetchone()
         if row is not None:
             assert isinstance(row[0], int)
             return row[0]

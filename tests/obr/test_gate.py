@@ -26,7 +26,11 @@ def test_available_and_later_credits_are_spent_to_the_cent(obr: Resolution) -> N
 
 def test_the_order_of_the_gate(obr: Resolution) -> None:
     text = one(obr.reader, "SELECT prosrc FROM pg_proc WHERE proname = 'fn_posting_obr_channel_gate'", [])["prosrc"]
-    steps = ["core.obr_resolution_state", "state <> 'activated' THEN RETURN NEW", "NEW.entry_type = 'CREDIT' THEN RETURN NEW"]
+    steps = [
+        "core.obr_resolution_state",
+        "state <> 'activated' THEN RETURN NEW",
+        "NEW.entry_type = 'CREDIT' THEN RETURN NEW",
+    ]
     assert [text.index(step) for step in [*steps, "obr_available_amount"]] == sorted(
         text.index(step) for step in [*steps, "obr_available_amount"]
     )

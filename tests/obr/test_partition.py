@@ -155,7 +155,8 @@ def test_evidence_sums_to_the_accounts_and_the_event(obr: Resolution) -> None:
 
 
 @pytest.mark.parametrize(
-    ("haircut", "de_minimis"), [("1.01", "0.00"), ("-0.1", "0.00"), ("0.12345", "0.00"), ("0.2", "-1"), ("0.2", "0.001"), ("NaN", "0")]
+    ("haircut", "de_minimis"),
+    [("1.01", "0.00"), ("-0.1", "0.00"), ("0.12345", "0.00"), ("0.2", "-1"), ("0.2", "0.001"), ("NaN", "0")],
 )
 def test_terms_that_make_no_sense_are_refused(obr: Resolution, haircut: str, de_minimis: str) -> None:
     document = obr.rbnz.sign(claims("activate", haircut=haircut, de_minimis=de_minimis, equal_shares=False))

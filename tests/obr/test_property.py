@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
+from itertools import pairwise
 
 import psycopg
 import pytest
@@ -37,7 +38,7 @@ def cases(draw: Callable[..., object]) -> Case:
     cuts = draw(st.lists(st.integers(1, 999_999), min_size=holders - 1, max_size=holders - 1, unique=True))
     assert isinstance(cuts, list)
     edges = [0, *sorted(cuts), 1_000_000]
-    shares = tuple(Decimal(b - a) / 10_000 for a, b in zip(edges, edges[1:], strict=False))
+    shares = tuple(Decimal(b - a) / 10_000 for a, b in pairwise(edges))
     money, drawn = draw(cents), draw(st.sampled_from([Decimal(0), Decimal("50.00")]))
     assert isinstance(money, Decimal)
     assert isinstance(drawn, Decimal)
@@ -56,7 +57,7 @@ def _split(case: Case, balance: Decimal, haircut: Decimal, de_minimis: Decimal) 
 
 
 @pytest.fixture(scope="module")
-def lasting(postgres_server, bank_template):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def lasting(postgres_server, bank_template):  # type: ignore[no-untyped-def]
     """One bank for all examples: each ends it where it began."""
     with postgres_server.database(bank_template) as name:
         bank = Bank(postgres_server, name)

@@ -107,7 +107,7 @@ def test_activation_unwinding_and_standings_amid_postings_and_holds(obr: Resolut
                 except psycopg.Error as error:
                     if error.sqlstate in ("40P01", "40001"):
                         deadlocks.append(str(error))
-                    assert error.sqlstate and error.sqlstate.startswith("NB"), error
+                    assert (error.sqlstate or "").startswith("NB"), error
 
         return run
 

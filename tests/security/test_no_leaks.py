@@ -16,16 +16,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from secrets import token_hex
 from urllib.parse import quote, urlsplit
 
 import boto3
 import httpx
 import pytest
 
+from github_actions.log import Log
 from neonctl.cli import run as terminal
 from neonctl.local import state
 from neonctl.neon.transport import Patience
 from neonctl_run import Result, interrupt_when, run, run_process
+from platform_fixture import ProcessWatch
 
 KEY = "napi_canary0123456789abcdefghijklmnop"
 ONE = ("--env", "dev", "--database", "bank_aml", "--role", "readonly")
@@ -95,7 +98,7 @@ class Witness:
         """Where, and what is to be read there."""
         for result in self.results:
             yield "stdout", result.stdout
-            yield "stderr", result.stderr
+            yield "stderr", _as_shown(result.stderr)
         yield "log", "\n".join(self.log)
         for error in self.errors:
             yield "error", "\n".join(_chain(error))
@@ -114,6 +117,13 @@ class Witness:
         """No canary stands anywhere."""
         canaries = self.lasting | stored_passwords(self.provisioned, ("dev",)) if known is None else known
         assert self.leaks(canaries) == set()
+
+
+def _as_shown(stderr: str) -> str:
+    """What a runner shows of it: a value that comes before its mask is seen, the mask itself is not."""
+    log = Log()
+    log.feed(stderr)
+    return log.text
 
 
 def _chain(error: BaseException | None) -> Iterator[str]:
@@ -203,6 +213,43 @@ def test_a_password_made_anew_is_seen_nowhere(project, provisioned, witness):
     assert len(before - stored_passwords(provisioned, ("dev",))) == 1
     witness.saw_nothing()
     assert not any(canary in text for canary in before for _, text in witness.texts())
+
+
+def test_who_signs_shows_neither_his_key_nor_its_passphrase(provisioned, witness, tmp_path):
+    """Right, wrong and missing passphrases, in processes of their own; and the key that the platform keeps itself."""
+    passphrase, key = f"canary-{token_hex(8)}", tmp_path / "key"
+    surroundings = provisioned.environment({"NEONCTL_TARGET": "local", **witness.runner})
+
+    def ran(*arguments: str, given: str | None = passphrase) -> int:
+        more = {} if given is None else {"NEONCTL_KEY_PASSPHRASE": given}
+        result = run_process("obr", *arguments, "-v", cwd=provisioned.folder, env={**surroundings, **more})
+        witness.results.append(result)
+        return result.code
+
+    with ProcessWatch() as watch:
+        assert ran("keys", "generate", "--type", "p256", "--out", str(key)) == 0
+        sign = (
+            "sign",
+            "--key",
+            str(key),
+            "--action",
+            "rearm",
+            "--scope",
+            "bank/dev",
+            "--reference",
+            "R",
+            "--yes",
+            "--out",
+        )
+        tried = enumerate((passphrase, "wrong", None))
+        codes = [ran(*sign, str(tmp_path / f"{number}.jws"), given=given) for number, given in tried]
+        assert codes == [0, 64, 64]
+        status = ("status", "--env", "dev", "--signed")
+        assert [ran(*status, "--key", str(key)), ran(*status)] == [0, 0]
+    witness.results.append(Result(0, "\n".join(watch.arguments), ""))
+    kept = provisioned.local_dir / "obr-status-key.pem"
+    lines = [line for file in (key, kept) for line in file.read_text().splitlines()[1:-1]]
+    witness.saw_nothing({passphrase, *lines})
 
 
 # --- it failed --------------------------------------------------------------------------------------------

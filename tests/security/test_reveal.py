@@ -11,7 +11,8 @@ SOURCE = Path(__file__).parents[2] / "src/neonctl"
 ALLOWED = {
     "banking/signing/keys.py": "the passphrase of a key file",
     "cli/credentials.py": "secrets show and connection-string, with --reveal and on record",
-    "cli/github.py": "masks: the runner must know a value to hide it",
+    "cli/github_comment.py": "the Authorization header to GitHub",
+    "cli/github_log.py": "masks: the runner must know a value to hide it",
     "cli/platform.py": "local status: the key of this machine's own platform",
     "local/api": "the embedded platform is Neon: it hands out passwords",
     "local/aws": "the embedded platform is AWS: it checks signatures and hands out keys",

@@ -5,11 +5,12 @@ DROP FUNCTION accounts.same_request(accounts.transactions, uuid [], text [], num
 ALTER TABLE accounts.accounts ADD CONSTRAINT chk_accounts_not_overdrawn CHECK (is_internal OR balance + overdraft_limit >= 0);
 DROP TRIGGER trg_postings_applied ON accounts.postings;
 DROP FUNCTION accounts.apply_postings();
+DROP FUNCTION accounts.apply_legs(accounts.transactions, bytea, smallint [], uuid [], text [], numeric [], text [], boolean);
 DROP FUNCTION accounts.record_reversal(uuid, uuid);
 DROP FUNCTION accounts.refuse_legs(smallint [], uuid [], text [], text [], boolean, boolean);
 DROP TABLE core.transaction_log;
 DROP TABLE accounts.reversals;
-ALTER TABLE accounts.transactions DROP CONSTRAINT fk_transactions_first_leg;
 DROP TABLE accounts.postings;
 DROP TABLE accounts.transactions;
+DROP FUNCTION accounts.require_legs();
 DROP DOMAIN core.entry_side;

@@ -41,11 +41,12 @@ CREATE DOMAIN core.reason_code AS text CONSTRAINT chk_reason_code CHECK (VALUE ~
 CREATE DOMAIN core.idempotency_key AS text
     CONSTRAINT chk_idempotency_key CHECK (octet_length(VALUE) <= 200 AND btrim(VALUE) <> '');
 CREATE DOMAIN core.trace_text AS text CONSTRAINT chk_trace_text CHECK (octet_length(VALUE) BETWEEN 1 AND 200);
-CREATE DOMAIN core.not_negative_amount AS numeric(18, 2)
-    CONSTRAINT chk_not_negative_amount CHECK (VALUE >= 0 AND VALUE < 'NaN');
--- NaN is greater than every number, so "> 0" alone would let it in.
-CREATE DOMAIN core.positive_amount AS numeric(18, 2)
-    CONSTRAINT chk_positive_amount CHECK (VALUE > 0 AND VALUE < 'NaN');
+-- Amounts that somebody gives: numeric(18, 2) in what they may be, but numeric in type. numeric(18, 2) itself would round
+-- a third decimal away before any check can see it. NaN is greater than every number, so it is not below the limit.
+CREATE DOMAIN core.not_negative_amount AS numeric
+    CONSTRAINT chk_not_negative_amount CHECK (VALUE >= 0 AND VALUE < 1e16 AND scale(VALUE) <= 2);
+CREATE DOMAIN core.positive_amount AS numeric
+    CONSTRAINT chk_positive_amount CHECK (VALUE > 0 AND VALUE < 1e16 AND scale(VALUE) <= 2);
 CREATE DOMAIN core.sha256_hash AS bytea CONSTRAINT chk_sha256_hash CHECK (octet_length(VALUE) = 32);
 
 ALTER TABLE accounts.accounts
@@ -332,7 +333,7 @@ BEGIN
     INSERT INTO accounts.accounts AS a (account_id, account_number, product_code, currency, jurisdiction, status, is_internal,
         overdraft_limit, idempotency_key, request_hash)
     VALUES (uuidv7(), open_account.account_number, product, p_currency, p_jurisdiction, p_status, p_is_internal,
-        p_overdraft_limit, p_idempotency_key, CASE WHEN p_idempotency_key IS NOT NULL THEN asked END)
+        p_overdraft_limit::numeric(18, 2), p_idempotency_key, CASE WHEN p_idempotency_key IS NOT NULL THEN asked END)
     ON CONFLICT ON CONSTRAINT uniq_accounts_idempotency_key DO NOTHING
     RETURNING a.account_id INTO open_account.account_id;
     replayed := NOT FOUND;

@@ -215,7 +215,7 @@ BEGIN
     END IF;
     INSERT INTO accounts.pending_holds AS h (account_id, amount, payment_id, idempotency_key, account_version, created_at,
         expires_at, trace_id, correlation_id)
-    VALUES (p_account_id, p_amount, p_payment_id, p_idempotency_key, create_hold.account_version, moment, moment + p_ttl,
+    VALUES (p_account_id, p_amount::numeric(18, 2), p_payment_id, p_idempotency_key, create_hold.account_version, moment, moment + p_ttl,
         p_trace_id, p_correlation_id)
     ON CONFLICT ON CONSTRAINT uniq_pending_holds_idempotency_key DO NOTHING
     RETURNING h.hold_id, h.account_version + 1, h.expires_at

@@ -26,7 +26,7 @@ COMMENT ON COLUMN accounts.accounts.obr_available_amount IS 'What of the balance
 -- Activation writes every row: half of each page stays free, so that the new versions fit beside the old ones and no
 -- index is touched. The partition's own index is a BRIN for the same reason: it does not stand in the way of that.
 ALTER TABLE accounts.accounts SET (fillfactor = 45);
-CREATE INDEX idx_accounts_obr_partition_active ON accounts.accounts USING brin (obr_frozen_amount) WHERE obr_frozen_amount > 0;
+CREATE INDEX idx_accounts_obr_partition_active ON accounts.accounts USING brin (opened_at) WHERE obr_frozen_amount > 0;
 
 CREATE TABLE core.obr_account_partitions (
     event_id uuid NOT NULL,

@@ -299,7 +299,7 @@ BEGIN
         RAISE EXCEPTION 'a public key is a JWK of Ed25519 or P-256, with its required members only'
             USING ERRCODE = 'NB032', CONSTRAINT = 'OBR_KEY_INVALID';
     END IF;
-    IF p_kind NOT IN ('officer', 'regulator') OR p_kind IS NULL OR p_name IS NULL OR btrim(p_name) = '' OR p_actor IS NULL
+    IF p_kind NOT IN ('officer', 'regulator') OR p_kind IS NULL OR p_name IS NULL OR btrim(p_name) = ''
         OR (p_valid_until IS NOT NULL AND (p_valid_until > p_valid_from AND p_valid_until > clock_timestamp()) IS NOT TRUE)
     THEN
         RAISE EXCEPTION 'a key has a name, a kind, and a time in which it is valid'
@@ -336,7 +336,7 @@ BEGIN
     INSERT INTO core.obr_keys AS x (key_id, name, kind, algorithm, public_jwk, valid_from, valid_until, authority,
         registered_by, trace_id)
     VALUES (obr_register_key.key_id, p_name, p_kind, signs_with, p_public_jwk,
-        coalesce(p_valid_from, clock_timestamp()), p_valid_until, obr_register_key.authority, p_actor, p_trace_id)
+        coalesce(p_valid_from, clock_timestamp()), p_valid_until, obr_register_key.authority, coalesce(p_actor, session_user), p_trace_id)
     RETURNING x.registered_at INTO obr_register_key.registered_at;
     IF authority = 'OFFICERS' THEN
         PERFORM core.obr_keep_documents(p_documents, NULL, key_id, NULL);
@@ -367,7 +367,7 @@ BEGIN
     PERFORM core.obr_authority(p_documents, 'revoke-key', jsonb_build_object('jurisdiction', s.jurisdiction, 'scope', p_scope,
         'reference', p_reference, 'key_id', p_key_id, 'reason', p_reason), true);
     INSERT INTO core.obr_key_revocations AS r (key_id, reason, revoked_by, trace_id)
-    VALUES (p_key_id, p_reason, p_actor, p_trace_id)
+    VALUES (p_key_id, p_reason, coalesce(p_actor, session_user), p_trace_id)
     RETURNING r.key_id, r.revoked_at INTO obr_revoke_key.key_id, obr_revoke_key.revoked_at;
     IF (
         SELECT count(DISTINCT k.name)
@@ -397,7 +397,7 @@ REVOKE EXECUTE ON FUNCTION
     core.obr_register_key(text, text, jsonb, timestamptz, timestamptz, text [], text, text, text, text),
     core.obr_revoke_key(text, text, text [], text, text, text, text)
 FROM PUBLIC;
--- The owner neither: who grants it back to himself is seen as drift.
+-- The owner neither; who grants it back to himself is still refused by obr_enter().
 REVOKE EXECUTE ON FUNCTION
     core.obr_register_key(text, text, jsonb, timestamptz, timestamptz, text [], text, text, text, text),
     core.obr_revoke_key(text, text, text [], text, text, text, text)

@@ -58,9 +58,10 @@ class PartyAccount:
 class PastBalance:
     """An account's money as it was at ``as_of``, replayed from the log.
 
-    ``log_seq``: rows of the log up to then. ``stated``: what the last of them says the balance was. ``live``: the
-    account's balance now when nothing has happened since ``as_of``, else None. ``differences`` says in words what does
-    not agree; empty when all does.
+    ``log_seq``: rows of the log up to then. ``replayed_rows``: how many of them were summed up, from the last
+    end-of-day snapshot on and never more than the last thousand of an account. ``stated``: what the last of them says
+    the balance was. ``live``: the account's balance now when nothing has happened since ``as_of``, else None.
+    ``differences`` says in words what does not agree; empty when all does.
     """
 
     account_id: UUID
@@ -71,6 +72,7 @@ class PastBalance:
     version: int
     as_of: datetime
     log_seq: int
+    replayed_rows: int
     stated: Decimal
     live: Decimal | None
     differences: tuple[str, ...]
@@ -104,8 +106,9 @@ class _PastRow:
     held: Decimal
     stated: Decimal
     log_seq: int
+    replayed_rows: int
+    missing: int
     live_balance: Decimal
-    live_held: Decimal
     version: int
     opened_at: datetime
     now: datetime
@@ -176,7 +179,7 @@ def balances_by_party(conn: psycopg.Connection[TupleRow], party_id: UUID) -> tup
 
 
 def balance_at(conn: psycopg.Connection[TupleRow], account_id: UUID, moment: datetime | None) -> PastBalance:
-    """The balance of an account at ``moment`` (None: now), by replaying the log.
+    """The balance of an account at ``moment`` (None: now), by replaying the log from the snapshot before it (FR-056).
 
     Raises ``NeonctlError`` ACCOUNT_NOT_FOUND, ACCOUNT_NOT_OPEN_YET, MOMENT_AHEAD.
     """
@@ -202,9 +205,10 @@ def balance_at(conn: psycopg.Connection[TupleRow], account_id: UUID, moment: dat
         version=past.version,
         as_of=as_of,
         log_seq=past.log_seq,
+        replayed_rows=past.replayed_rows,
         stated=past.stated,
-        live=past.live_balance if past.latest else None,
-        differences=tuple(_differences(past)),
+        live=past.live_balance if past.latest or moment is None else None,
+        differences=tuple(_differences(past, now=moment is None)),
     )
 
 
@@ -213,10 +217,14 @@ def _usable(balance: Decimal, held: Decimal, unfrozen: Decimal | None) -> Decima
     return balance - held if unfrozen is None else max(unfrozen - held, Decimal("0.00"))
 
 
-def _differences(past: _PastRow) -> list[str]:
+def _differences(past: _PastRow, *, now: bool) -> list[str]:
     found: list[str] = []
+    if past.missing:
+        found.append(f"{past.missing} rows are missing in the part of the log that was replayed")
     if past.balance != past.stated:
         found.append(f"the log's entries sum to {past.balance}, its last row says {past.stated}")
-    if past.latest and past.balance != past.live_balance:
+    if now and not past.latest:
+        found.append(f"the log has {past.log_seq} rows, the account has moved another number of times")
+    if (past.latest or now) and past.balance != past.live_balance:
         found.append(f"the log's entries sum to {past.balance}, the account says {past.live_balance}")
     return found

@@ -33,6 +33,7 @@ class Event:
     correlation_id: str | None
     created_at: datetime
     attempts: int
+    pack: int | None = None  # with which others it must be in one call
 
     @property
     def detail(self) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """From the outbox to whoever publishes: at least once, in order per account, dead letters after bounded retries.
 
 A row is marked only after all its events were accepted. Killed in between, it is published again: the same
-``event_id`` says so. Two rows that concern one account are never under way at once, so that one that is refused cannot
-be overtaken.
+``event_id`` says so. Rows that concern one account are under way at once only within one call. When one of them is
+refused there, those after it are published once more, after it: what arrives last of an account is in order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import groupby
 from operator import attrgetter
@@ -22,7 +22,11 @@ from neonctl.banking.statement import transaction
 
 MAX_ATTEMPTS: Final = 10
 BACKOFF: Final = timedelta(seconds=1)
+TOGETHER: Final = 10  # events of one call, as EventBridge takes them
 _ROWS: Final = 200
+
+Row = list[Event]  # the events of one row of the outbox
+Pack = list[Row]  # rows that travel in one call
 
 #: Publishes events and says of each what was wrong with it, None for nothing. Raises when none of them got through.
 Publish = Callable[[Sequence[Event]], Sequence[str | None]]
@@ -74,20 +78,41 @@ def relay(
             return total
 
 
-def waves(events: Sequence[Event]) -> list[list[list[Event]]]:
-    """Rows in waves: no two rows of a wave concern the same account, and each comes after all that it must follow."""
-    depth: dict[str, int] = {}
-    found: list[list[list[Event]]] = []
+def waves(events: Sequence[Event]) -> list[list[Pack]]:
+    """Rows in packs, packs in waves: no two packs of a wave concern the same account, and each comes after all that it
+    must follow. A row joins the pack before it when nothing else is between them, and both fit into one call.
+    """
+    found: list[list[Pack]] = []
+    last: dict[str, Pack] = {}  # each account's, so far
+    place: dict[int, int] = {}  # the wave of a pack
     for _, group in groupby(events, key=attrgetter("event_no")):
-        row = list(group)
-        accounts = frozenset[str]().union(*(event.accounts for event in row))
-        place = max((depth.get(account, 0) for account in accounts), default=0)
-        for account in accounts:
-            depth[account] = place + 1
-        if place == len(found):
-            found.append([])
-        found[place].append(row)
+        row: Row = list(group)
+        accounts = _accounts(row)
+        before = [last[account] for account in accounts if account in last]
+        newest = max((place[id(pack)] for pack in before), default=-1)
+        latest = {id(pack): pack for pack in before if place[id(pack)] == newest}
+        pack = next(iter(latest.values())) if len(latest) == 1 else None
+        if pack is None or not _fits(pack, row):
+            fresh: Pack = []
+            pack = fresh
+            place[id(pack)] = newest + 1
+            if newest + 1 == len(found):
+                found.append([])
+            found[newest + 1].append(pack)
+        pack.append(row)
+        last.update(dict.fromkeys(accounts, pack))
     return found
+
+
+def _fits(pack: Pack, row: Row) -> bool:
+    """What was refused before goes alone: then nothing can arrive before it a second time."""
+    if any(event.attempts for each in (*pack, row) for event in each):
+        return False
+    return sum(map(len, pack)) + len(row) <= TOGETHER
+
+
+def _accounts(row: Row) -> frozenset[str]:
+    return frozenset[str]().union(*(event.accounts for event in row))
 
 
 class _Round:
@@ -112,11 +137,11 @@ class _Round:
         self.result = Relayed()
         self.failure: Exception | None = None
 
-    def send(self, wave: Sequence[Sequence[Event]]) -> None:
+    def send(self, wave: Sequence[Pack]) -> None:
         """Publish the rows of a wave that nothing holds back."""
         if self.failure is not None:
             return
-        free = [row for row in wave if not self._accounts(row) & self._held]
+        free = [row for pack in wave for row in self._free(pack)]
         events = [event for row in free for event in row]
         if not events:
             return
@@ -126,17 +151,32 @@ class _Round:
             self.failure = error  # raised when what was accepted before is marked
             return
         for row in free:
-            found = [(event, wrong[event.event_no, event.n]) for event in row]
-            refused = next((said for _, said in found if said is not None), None)
-            for event, said in found:
-                if self._on_event is not None:
-                    self._on_event(event, said)
-            if refused is None:
-                self._accepted.append(row[0].event_no)
-                self.result += Relayed(published=len(row))
+            self._judge(row, [wrong[event.event_no, event.n] for event in row])
+
+    def _free(self, pack: Pack) -> list[Row]:
+        """Rows that follow nothing that was refused or waits itself; with the pack that they travel in."""
+        free: list[Row] = []
+        for row in pack:
+            accounts = _accounts(row)
+            if accounts & self._held:
+                self._held |= accounts
             else:
-                self._refused[row[0].event_no] = refused
-                self._held |= self._accounts(row)
+                free.append([replace(event, pack=pack[0][0].event_no) for event in row])
+        return free
+
+    def _judge(self, row: Row, said: Sequence[str | None]) -> None:
+        if self._on_event is not None:
+            for event, wrong in zip(row, said, strict=True):
+                self._on_event(event, wrong)
+        accounts, refused = _accounts(row), next((each for each in said if each is not None), None)
+        if accounts & self._held:  # it travelled with what was refused, and goes again after that
+            self._held |= accounts
+        elif refused is None:
+            self._accepted.append(row[0].event_no)
+            self.result += Relayed(published=len(row))
+        else:
+            self._refused[row[0].event_no] = refused
+            self._held |= accounts
 
     def mark(self) -> None:
         """Write down what became of each row."""
@@ -145,7 +185,3 @@ class _Round:
         for event_no, error in self._refused.items():
             dead = mark_failed(self._conn, event_no, error, max_attempts=self._max_attempts, backoff=self._backoff)
             self.result += Relayed(failed=0 if dead else 1, dead=1 if dead else 0)
-
-    @staticmethod
-    def _accounts(row: Sequence[Event]) -> frozenset[str]:
-        return frozenset[str]().union(*(event.accounts for event in row))

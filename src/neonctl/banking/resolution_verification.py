@@ -23,7 +23,7 @@ from neonctl.banking.resolution_trust import public_key_of
 from neonctl.banking.signing.claims import Action, canonical_haircut, canonical_percent
 from neonctl.banking.signing.instruction import Instruction, check_asked, parse_instruction
 from neonctl.banking.signing.jws import Jws, signed_by
-from neonctl.banking.statement import rows
+from neonctl.banking.statement import rows, transaction
 from neonctl.errors import NeonctlError
 
 #: An act may have been under way so long when its documents were kept.
@@ -79,21 +79,22 @@ class _Need:
     asked: Mapping[str, object]
 
 
-def verify_record(conn: psycopg.Connection[TupleRow], *, scope: str) -> list[RecordFault]:
-    """Everything that is wrong with the record. ``scope``: ``project/environment`` of its instructions."""
-    file, doing = "resolution_record", "verifying the resolution's record"
-    record = Record(
-        events=read_events(conn),
-        documents=read_instructions(conn),
-        keys=list_keys(conn),
-        evidence=rows(conn, file, "evidence", Evidence, doing=doing),
-        last_event_no=sum(each.last_event_no for each in rows(conn, file, "last_event_no", _Last, doing=doing)),
-    )
-    return list(record_faults(record, scope=scope))
+def read_record(conn: psycopg.Connection[TupleRow]) -> Record:
+    """The whole record as it was at one instant, over a connection in autocommit that is used for nothing else."""
+    file, doing = "resolution_record", "reading the resolution's record"
+    conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    with transaction(conn, doing):
+        return Record(
+            events=read_events(conn),
+            documents=read_instructions(conn),
+            keys=list_keys(conn),
+            evidence=rows(conn, file, "evidence", Evidence, doing=doing),
+            last_event_no=sum(each.last_event_no for each in rows(conn, file, "last_event_no", _Last, doing=doing)),
+        )
 
 
 def record_faults(record: Record, *, scope: str) -> Iterator[RecordFault]:
-    """What is wrong with a record, events first."""
+    """What is wrong with a record, events first. ``scope``: ``project/environment`` of its instructions."""
     yield from _numbers(record)
     yield from _events(record, scope)
     yield from _keys(record, scope)

@@ -17,6 +17,7 @@ from neonctl.cli import (
     migrate,
     obr,
     platform,
+    preview,
     provisioning,
     schema,
     snapshot,
@@ -51,6 +52,7 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
     app.callback(invoke_without_command=True)(root)
     provisioning.register(app)
     migrate.register(app)
+    preview.register(app)
     credentials.register(app)
     account.register(app)
     ledger.register(app)

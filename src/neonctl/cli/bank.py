@@ -66,7 +66,7 @@ class Desk:
     def __init__(self, session: Session, environment: str, purpose: str) -> None:
         from neonctl.cli.provisioning import selection
 
-        configuration = session.configuration()
+        configuration = session.configuration([environment])
         selection(configuration, [environment])
         self.session = session
         self.environment = environment

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neonctl.cli.github import mask
 from neonctl.cli.options import command, command_group
 
 if TYPE_CHECKING:
@@ -36,9 +35,9 @@ def secrets_list(
     from neonctl.cli.table import table
     from neonctl.provision.observe import secret_names
 
-    configuration = session.configuration()
+    configuration = session.configuration(env or ())
     desired = configuration.desired
-    services = session.services(desired, "secrets list")
+    services = session.services(desired, "secrets list", only_describes=True)
     found: list[dict[str, object]] = []
     for name in selection(configuration, env) or tuple(desired.environments):
         spec = desired.environments[name]
@@ -74,7 +73,7 @@ def secrets_show(
     version, credential = services.aws(desired.environments[env].aws).secrets().read(name)
     if reveal:
         session.audit(desired, services).record("secret.reveal", name, env, "done", {"version_id": version})
-        mask([credential.password, credential.uri])
+        session.mask(credential.password, credential.uri)
     fields: dict[str, object] = {
         "engine": credential.engine,
         "host": credential.host,
@@ -130,7 +129,7 @@ def connection_string(
     )
     uri = shown.uri.reveal()
     if reveal:
-        mask([stored.password, shown.uri])
+        session.mask(stored.password, shown.uri)
     else:
         uri = uri.replace(":PASSWORD@", f":{MASK}@", 1)
         session.say("hint: the password is masked; --reveal shows it")
@@ -144,7 +143,7 @@ def _which(session: Session, env: str, database: str, role: str) -> tuple[Desire
     from neonctl.desired.model import secret_name
     from neonctl.errors import UsageError
 
-    configuration = session.configuration()
+    configuration = session.configuration([env])
     selection(configuration, [env])
     desired = configuration.desired
     spec = desired.platform.databases.get(database)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from neonctl.cli.github import annotate
+from neonctl.cli.github_log import inert_json
 from neonctl.cli.messages import write_message
 from neonctl.errors import NeonctlError
 
@@ -52,9 +53,9 @@ def told(error: NeonctlError, manner: Manner, *, exit_code: int | None = None) -
     }
     if manner.json:
         document = {"schema_version": SCHEMA_VERSION, "error": facts}
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.write(inert_json(json.dumps(document, ensure_ascii=False, default=str)) + "\n")
     if manner.log_json:
-        write_message(json.dumps({"level": "error", **facts}, ensure_ascii=False, default=str))
+        write_message(inert_json(json.dumps({"level": "error", **facts}, ensure_ascii=False, default=str)))
     else:
         lines = [f"error: {error.message}", *_problem_lines(error.details), *_notes(error)]
         lines += ["", f"hint: {error.hint}"] if error.hint else []

@@ -23,8 +23,11 @@ def main(argv: list[str] | None = None) -> int:
 def _alone(arguments: list[str]) -> int:
     """The process is ours and short: what it imports stays until its end, so nothing looks there for garbage."""
     import gc
+    import os
 
     gc.set_threshold(1_000_000)
+    # pydantic would look through every installed package for one that wants a say in what the YAML means.
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     try:
         from neonctl.cli.run import run
 

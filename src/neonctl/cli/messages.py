@@ -5,9 +5,16 @@ from __future__ import annotations
 import os
 import sys
 
+from neonctl.cli.github_log import inert
+
 
 def write_message(text: str) -> None:
     """One message on stderr. A reader that went away (``2>&1 | head``) does not stop the work."""
+    write_commands(inert(text))
+
+
+def write_commands(text: str) -> None:
+    """The same for text that may hold workflow commands of ours, and nothing of anybody else's."""
     try:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()

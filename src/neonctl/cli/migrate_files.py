@@ -38,13 +38,14 @@ def lint(
 ) -> int:
     """Say what is wrong with migration files, before anything runs. Exit code 1 if there are errors."""
     from neonctl.cli import github
+    from neonctl.cli.github_log import active
     from neonctl.migrations.lint.folder import lint_folders
     from neonctl.migrations.lint.squawk import find_config
 
     folders = _folders(session, database)
     result = lint_folders(folders, squawk_config=find_config(session.db_dir)).seen_from(Path.cwd())
     _deliver(session, result, report or session.options.output, output_file, strict=strict)
-    if github.active() and report != "github":
+    if active() and report != "github":
         github.annotate_findings(result.findings)
     return 1 if result.count("error") or (strict and result.count("warning")) else 0
 
@@ -130,14 +131,17 @@ def _unknown(database: str, known: list[str]) -> Exception:
 
 def _deliver(session: Session, result: LintResult, report: Format, file: Path | None, *, strict: bool) -> None:
     """The findings where they were asked for: workflow commands on stderr, anything else on stdout or in ``file``."""
+    from neonctl.cli.files import write_file
     from neonctl.cli.findings import findings_document, findings_text
+    from neonctl.cli.github_log import inert, inert_json
 
     if file is not None:
-        _write(file, _rendered(result, report, strict=strict))
+        write_file(file, _rendered(result, report, strict=strict))
     elif report == "github":
         sys.stderr.write(_rendered(result, report, strict=strict))
     else:
-        sys.stdout.write(_rendered(result, report, strict=strict))
+        text = _rendered(result, report, strict=strict)
+        sys.stdout.write(inert(text) if report == "text" else inert_json(text))
         return
     session.emit(findings_document(result), findings_text(result))
 
@@ -159,14 +163,3 @@ def _rendered(result: LintResult, report: Format, *, strict: bool) -> str:
     from neonctl.cli.findings import findings_json, findings_text
 
     return (findings_json(result) if report == "json" else findings_text(result)) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    from neonctl.errors import UsageError
-
-    try:
-        path.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise UsageError(
-            "OUTPUT_UNWRITABLE", f"{path} cannot be written: {error.strerror}", hint="Give --output-file another place."
-        ) from None

@@ -36,7 +36,7 @@ def chosen(session: Session, env: Sequence[str] | None, database: Sequence[str] 
     from neonctl.errors import UsageError
     from neonctl.pipelines.migrate import promotion_order
 
-    configuration = session.configuration()
+    configuration = session.configuration(env or ())
     desired = configuration.desired
     named = selection(configuration, env) or tuple(
         name for name, spec in desired.environments.items() if spec.state == "present"

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from neonctl.banking.resolution import ResolutionEvent
-    from neonctl.banking.resolution_verification import RecordFault
+    from neonctl.banking.resolution_verification import Record, RecordFault
+    from neonctl.banking.signing.keys import Signer
     from neonctl.cli.session import Session
 
 
@@ -42,18 +43,19 @@ def obr_events(
     passphrase_file: PassphraseFile = None,
 ) -> int:
     """List the regulatory record: who did what, when, by whose signature. Verify it, export it for the regulator."""
-    from neonctl.banking.resolution import read_events
     from neonctl.banking.resolution_export import listed
-    from neonctl.banking.resolution_verification import verify_record
+    from neonctl.banking.resolution_verification import read_record, record_faults
     from neonctl.errors import UsageError
 
     if export is None and (out is not None or key is not None):
         raise UsageError("USAGE", "--out and --key go with --export")
     desk = Desk(session, env, "obr events")
+    signer = None if export is None else signer_of(desk, key, passphrase_file)
     with desk.reading() as conn:
-        events = read_events(conn)
-        faults = verify_record(conn, scope=desk.scope) if verify else None
-        exported = None if export is None else _export(desk, conn, events, export, out, (key, passphrase_file))
+        record = read_record(conn)
+    events = record.events
+    faults = list(record_faults(record, scope=desk.scope)) if verify else None
+    exported = None if export is None or signer is None else _export(desk, record, signer, export, out)
     if faults is not None:
         desk.log("obr_events_verified", events=len(events), faults=len(faults))
     result: dict[str, Any] = {"events": [listed(each) for each in events]}
@@ -66,25 +68,19 @@ def obr_events(
 
 
 def _export(
-    desk: Desk,
-    conn: Any,
-    events: Sequence[ResolutionEvent],
-    form: Literal["csv", "json"],
-    out: Path | None,
-    key: tuple[Path | None, Path | None],
+    desk: Desk, record: Record, signer: Signer, form: Literal["csv", "json"], out: Path | None
 ) -> dict[str, Any]:
     """Write the export, then the manifest that vouches for it: a file without one is worth nothing."""
     from datetime import UTC, datetime
 
     from neonctl.banking.key_files import write_new
     from neonctl.banking.resolution_export import export_bytes, manifest
-    from neonctl.banking.resolution_keys import read_instructions
     from neonctl.banking.signing.attested import attest, attested_text
 
     file = out or Path(f"obr-events-{desk.environment}.{form}")
     beside = file.with_name(f"{file.name}.manifest.json")
-    signer = signer_of(desk, *key)
-    content = export_bytes(events, read_instructions(conn), form)
+    events = record.events
+    content = export_bytes(events, record.documents, form)
     said = manifest(
         content,
         events,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from neonctl.banking.signing.attested import Attested
+    from neonctl.banking.signing.keys import Signer
     from neonctl.cli.session import Session
 
 
@@ -43,34 +44,31 @@ def obr_status(
     if not signed and (out is not None or key is not None):
         raise UsageError("USAGE", "--out and --key go with --signed")
     desk = Desk(session, env, "obr status")
+    signer = signer_of(desk, key, passphrase_file) if signed else None
     with desk.reading() as conn:
         found = status_document(read_status(conn), project=desk.desired.platform.project.name, environment=env)
-    if signed:
-        return _signed(desk, found, out, key, passphrase_file)
-    desk.log("obr_status_served", resolution_state=found["resolution_state"])
+    desk.log("obr_status_served", resolution_state=found["resolution_state"], signed=signed)
+    if signer is not None:
+        return _signed(desk, found, signer, out)
     session.emit(found, lines(flat(found)))
     return 0
 
 
-def _signed(
-    desk: Desk, found: Mapping[str, object], out: Path | None, key: Path | None, passphrase_file: Path | None
-) -> int:
+def _signed(desk: Desk, found: Mapping[str, object], signer: Signer, out: Path | None) -> int:
     """The signed document on stdout as it is, whichever format was asked for: it is a file of its own."""
     import sys
 
     from neonctl.banking.key_files import write_new
     from neonctl.banking.signing.attested import attest, attested_text
 
-    signer = signer_of(desk, key, passphrase_file)
-    attested = attest(found, signer)
-    desk.audit.record(
-        "obr.status", f"{desk.environment}/bank_core", desk.environment, "done", {"key_id": signer.public.key_id}
-    )
+    key_id = signer.public.key_id
+    text = attested_text(attest(found, signer))
+    desk.audit.record("obr.status", f"{desk.environment}/bank_core", desk.environment, "done", {"key_id": key_id})
     if out is None:
-        sys.stdout.write(attested_text(attested))
+        sys.stdout.write(text)
         return 0
-    write_new(out, attested_text(attested).encode())
-    result = {"file": str(out), "key_id": signer.public.key_id, "resolution_state": found["resolution_state"]}
+    write_new(out, text.encode())
+    result = {"file": str(out), "key_id": key_id, "resolution_state": found["resolution_state"]}
     desk.session.emit(result, lines(result))
     return 0
 
@@ -87,7 +85,7 @@ def obr_verify_status(
     found = check_attested(text_of(file), read_public_key(key), name=str(file))
     exported = None
     if found.kind == "obr-export":
-        exported = file.with_name(Path(str(found.document["file"])).name)
+        exported = file.parent / Path(str(found.document.get("file"))).name  # beside it, whatever it says
         check_content(found, bytes_of(exported), name=str(exported))
     page = _checked_page(found, file) if found.kind == "obr-drill" else None
     result = {"valid": True, "kind": found.kind, "key_id": found.key_id, "document": found.document}

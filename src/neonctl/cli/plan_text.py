@@ -51,7 +51,7 @@ def plan_text(plan: Plan, project: str, *, verbose: bool) -> str:
 
 
 def _full_lines(changes: list[AnyChange], *, verbose: bool) -> list[str]:
-    return [line for change in changes for line in _change_lines(change, verbose=verbose)]
+    return [line for change in changes for line in change_lines(change, verbose=verbose)]
 
 
 def _brief_lines(changes: list[AnyChange]) -> list[str]:
@@ -67,7 +67,7 @@ def _brief_lines(changes: list[AnyChange]) -> list[str]:
         elif change.kind == "parameter" and change.action == "create":
             inside.setdefault("parameters", Counter())["parameter"] += 1
         else:
-            lines += _change_lines(change, verbose=False)
+            lines += change_lines(change, verbose=False)
     for name, counts in sorted(inside.items()):
         told = ", ".join(f"{count} {_plural(kind, count)}" for kind, count in sorted(counts.items()))
         lines.append(f"  + {name}: {told}")
@@ -101,7 +101,8 @@ def _left_alone(plan: Plan) -> str:
     return f"{count} not in the configuration, left alone." if count else ""
 
 
-def _change_lines(change: AnyChange, *, verbose: bool) -> list[str]:
+def change_lines(change: AnyChange, *, verbose: bool) -> list[str]:
+    """One change, and below it what differs."""
     reason = f" ({change.reason})" if change.reason else ""
     if isinstance(change, RunMigrations):
         return [f"  ~ migrations {', '.join((*change.versions, *change.repeatables))} of {change.database} will run"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neonctl.cli.github import report_plan
+from neonctl.cli.github import report_plan, report_schema_drift
 from neonctl.cli.options import command
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def plan(
     made, _ = _plan(
         session,
         configuration,
-        session.services(configuration.desired, "plan"),
+        session.services(configuration.desired, "plan", only_describes=True),
         selection(configuration, env),
         adopt=adopt,
     )
@@ -60,7 +60,7 @@ def plan(
     project = configuration.desired.platform.project.name
     text = plan_text(made, project, verbose=session.options.verbose)
     session.emit(plan_document(made, project), text)
-    report_plan(made, text)
+    report_plan(made, project)
     return CHANGES_PENDING if detailed_exitcode and made.work else 0
 
 
@@ -84,19 +84,20 @@ def apply(
     desired = configuration.desired
     project = desired.platform.project.name
     chosen = selection(configuration, env)
-    services = session.services(desired, "apply")
+    services = session.services(desired, "apply", masked=True)
     made, observed = _plan(session, configuration, services, chosen, adopt=adopt)
     check_deletions(made, allow_delete or ())
     check_expected(made, expect)
     if not made.work:
+        report_plan(made, project)
         session.emit(
             {**plan_document(made, project), "applied": False, **platform_document(desired, observed)},
             plan_text(made, project, verbose=False),
         )
         return 0
     text = plan_text(made, project, verbose=session.options.verbose)
-    session.say(text)
-    report_plan(made, text)
+    session.say_folded(f"Plan {made.fingerprint[:12]}", text)
+    report_plan(made, project)
     # The embedded platform is nobody's production: its first apply is the README's one command.
     if not session.settings.local or made.summary["delete"]:
         session.confirm(f"Apply these {len(made.work)} changes to project {project}?")
@@ -149,18 +150,20 @@ def drift(session: Session, env: Environments = None) -> int:
 
     configuration = session.configuration()
     desired = configuration.desired
-    services = session.services(desired, "drift")
+    services = session.services(desired, "drift", only_describes=True)
     made, observed = _plan(session, configuration, services, selection(configuration, env), adopt=False)
     altered = schema_drift(desired, observed, services)
     project = desired.platform.project.name
     text = "\n".join((plan_text(made, project, verbose=True), *drift_lines(altered)))
     session.emit({**plan_document(made, project), "schema_drift": [asdict(each) for each in altered]}, text)
-    report_plan(made, text)
+    report_plan(made, project)
+    report_schema_drift(altered)
     return CHANGES_PENDING if made.work or altered else 0
 
 
 def selection(configuration: Configuration, env: Sequence[str] | None) -> tuple[str, ...] | None:
     """The environments that were asked for. Raises ``UsageError`` for one that is not declared."""
+    from neonctl.desired.preview import preview_number
     from neonctl.errors import UsageError
 
     if not env:
@@ -168,10 +171,13 @@ def selection(configuration: Configuration, env: Sequence[str] | None) -> tuple[
     known = configuration.desired.environments
     unknown = [name for name in env if name not in known]
     if unknown:
+        number = preview_number(unknown[0])
         raise UsageError(
             "UNKNOWN_ENVIRONMENT",
             f"no environment {', '.join(unknown)} in the configuration",
-            hint=f"declared are: {', '.join(known)}",
+            hint=f"declared are: {', '.join(known)}"
+            if number is None
+            else f"previews have commands of their own: neonctl preview create {number}",
         )
     return tuple(dict.fromkeys(env))
 

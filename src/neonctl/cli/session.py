@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from neonctl.cli.failure import SCHEMA_VERSION
-from neonctl.cli.messages import write_message
+from neonctl.cli.github_log import Masks, folded, inert, inert_json
+from neonctl.cli.messages import write_commands, write_message
 from neonctl.errors import UnsafePlanError
+from neonctl.secret import unannounced
 from neonctl.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from rich.console import Console
@@ -45,6 +47,7 @@ class Session:
         )
         self._attached = False
         self._services: Services | None = None
+        self.mask = Masks()
 
     def __enter__(self) -> Self:
         return self
@@ -80,16 +83,24 @@ class Session:
         if self.options.quiet:
             return
         if self.options.log_format == "json":
-            text = json.dumps({"level": "info", "message": text, "trace_id": self.trace_id}, ensure_ascii=False)
+            line = {"level": "info", "message": text, "trace_id": self.trace_id}
+            text = inert_json(json.dumps(line, ensure_ascii=False))
         write_message(text)
+
+    def say_folded(self, title: str, text: str) -> None:
+        """A long message on stderr, which the log of a GitHub step shows under its title."""
+        if self.options.quiet or self.options.log_format == "json":
+            self.say(text)
+        else:
+            write_commands(folded(title, text))
 
     def emit(self, document: Mapping[str, object], text: str) -> None:
         """The result on stdout: one JSON document, or the text."""
         if self.json:
             whole = {"schema_version": SCHEMA_VERSION, **document}
-            sys.stdout.write(json.dumps(whole, ensure_ascii=False, default=str) + "\n")
+            sys.stdout.write(inert_json(json.dumps(whole, ensure_ascii=False, default=str)) + "\n")
         elif text:
-            sys.stdout.write(text + "\n")
+            sys.stdout.write(inert(text) + "\n")
 
     def confirm(self, question: str, *, flag: str = "--yes", about: str = "") -> None:
         """Ask on the terminal. Raises ``UnsafePlanError`` when the answer is no or nobody can be asked.
@@ -174,18 +185,32 @@ class Session:
             self._attached = True
         return self._settings
 
-    def configuration(self) -> Configuration:
-        """The YAML, the migrations and the committed privileges."""
-        from neonctl.pipelines.configuration import read_configuration
+    def configuration(self, environments: Iterable[str] = ()) -> Configuration:
+        """The YAML, the migrations and the committed privileges; with the previews among ``environments``."""
+        from neonctl.pipelines.configuration import read_configuration, with_previews
 
-        return read_configuration(self._settings.config_dir, self._settings.db_dir)
+        whole = read_configuration(self._settings.config_dir, self._settings.db_dir)
+        return with_previews(whole, environments)
 
-    def services(self, desired: Desired, purpose: str) -> Services:
-        """Neon, AWS and Postgres, for this command."""
+    def services(
+        self, desired: Desired, purpose: str, *, only_describes: bool = False, masked: bool = False
+    ) -> Services:
+        """Neon, AWS and Postgres, for this command; with ``aws.plan_role_arn`` where it only describes.
+
+        ``masked``: it makes or replaces secrets, so GitHub's runner is told of each. Others write no secret anywhere,
+        and masks would be the one place where somebody who keeps stderr finds them.
+        """
         if self._services is None:
             from neonctl.provision.services import Services
 
-            self._services = Services(self.settings, desired, purpose=purpose, on_wait=self.say)
+            self._services = Services(
+                self.settings,
+                desired,
+                purpose=purpose,
+                only_describes=only_describes,
+                on_wait=self.say,
+                on_secret=self.mask if masked else unannounced,
+            )
         return self._services
 
     def audit(self, desired: Desired, services: Services) -> AuditLog:

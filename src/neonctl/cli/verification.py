@@ -28,7 +28,7 @@ _LOGIN_HINT = (
 
 def run_verification(session: Session, env: Sequence[str] | None, *, write_privileges: bool) -> int:
     """Prove the matrix of every chosen environment. Exit 1 when a check fails."""
-    configuration = session.configuration()
+    configuration = session.configuration(env or ())
     desired = configuration.desired
     chosen = selection(configuration, env) or tuple(desired.environments)
     services = session.services(desired, "verify")
@@ -41,7 +41,7 @@ def run_verification(session: Session, env: Sequence[str] | None, *, write_privi
         )
     if write_privileges:
         _write_privileges(session, observed, chosen[-1], list(desired.platform.databases))
-        configuration = session.configuration()
+        configuration = session.configuration(env or ())
         desired = configuration.desired
     checks: list[Check] = []
     with ProgressLines(session) as progress:

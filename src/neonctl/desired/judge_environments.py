@@ -171,14 +171,12 @@ def _cdc(subject: Subject, name: str, spec: EnvironmentSpec) -> Iterator[Finding
 def _aws(name: str, aws: AwsSpec) -> Iterator[Finding]:
     if not _AWS_REGION.fullmatch(aws.region):
         yield Finding(name, ("aws", "region"), "is not an AWS region, like ap-southeast-2")
-    if aws.role_arn is not None:
-        arn = _ROLE_ARN.fullmatch(aws.role_arn)
-        if arn is None:
-            message = "must be the ARN of a role: arn:aws:iam::ACCOUNT:role/NAME"
-            yield Finding(name, ("aws", "role_arn"), message)
-        elif arn[1] != aws.account_id:
-            message = f"is a role of account {arn[1]}, but account_id is {aws.account_id}"
-            yield Finding(name, ("aws", "role_arn"), message)
+    for key, role in (("role_arn", aws.role_arn), ("plan_role_arn", aws.plan_role_arn)):
+        arn = _ROLE_ARN.fullmatch(role) if role is not None else None
+        if role is not None and arn is None:
+            yield Finding(name, ("aws", key), "must be the ARN of a role: arn:aws:iam::ACCOUNT:role/NAME")
+        elif arn is not None and arn[1] != aws.account_id:
+            yield Finding(name, ("aws", key), f"is a role of account {arn[1]}, but account_id is {aws.account_id}")
     if len(aws.tags) > _MAX_TAGS:
         yield Finding(name, ("aws", "tags"), f"AWS allows {_MAX_TAGS} tags")
     for key, value in aws.tags.items():

@@ -163,6 +163,11 @@ class AwsSpec(Model):
     account_id: AccountId
     region: str
     role_arn: str | None = Field(default=None, description="Role to assume in that account")
+    plan_role_arn: str | None = Field(
+        default=None,
+        description="Role to assume instead by what reads names and states only (plan, drift, secrets list); "
+        "it needs no right to change anything or to read a secret's value",
+    )
     kms_key_id: str | None = Field(default=None, description="Key for the secrets; unset: AWS's own")
     recovery_window_days: int = Field(default=30, ge=7, le=30)
     tags: Mapping[str, str] = Field(default_factory=dict)

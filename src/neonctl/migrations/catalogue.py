@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -100,7 +100,7 @@ def differences(before: Catalogue, after: Catalogue) -> tuple[Difference, ...]:
     """Everything that differs, object by object. A table that was made or is gone stands for all that belongs to it."""
     if before.lines == after.lines:
         return ()
-    lost, gained = _by_object(set(before.lines) - set(after.lines)), _by_object(set(after.lines) - set(before.lines))
+    lost, gained = by_object(set(before.lines) - set(after.lines)), by_object(set(after.lines) - set(before.lines))
     kept = {_split(line)[0] for line in set(before.lines) & set(after.lines)}
     # An object all of whose lines differ is still the same object when it is on both sides.
     gone = {name for name in lost if name not in kept and name not in gained}
@@ -113,7 +113,8 @@ def differences(before: Catalogue, after: Catalogue) -> tuple[Difference, ...]:
     return tuple(sorted(found, key=lambda each: (each.object, each.property)))
 
 
-def _by_object(lines: set[str]) -> dict[str, dict[str, str]]:
+def by_object(lines: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Object → property → value, as they are in the database."""
     found: dict[str, dict[str, str]] = {}
     for line in lines:
         name, what, value = _split(line)
@@ -134,11 +135,20 @@ def _unescaped(match: re.Match[str]) -> str:
 
 def _within(name: str, others: set[str]) -> bool:
     """Whether the object is a part of one of the others, a column of a table for example."""
+    owner = owner_of(name)
+    return owner is not None and any(relation_name(each) == owner for each in others)
+
+
+def owner_of(name: str) -> str | None:
+    """The name of the relation that a column, constraint, … belongs to; None for what stands by itself."""
     kind, _, path = name.partition(" ")
-    if kind not in _PART_OF_RELATION:
-        return False
-    owner = _last_part_off(path)
-    return any(match[1] == owner for match in map(_RELATION.fullmatch, others) if match)
+    return _last_part_off(path) if kind in _PART_OF_RELATION else None
+
+
+def relation_name(name: str) -> str | None:
+    """``table bank.accounts`` → ``bank.accounts``; None for what has no parts."""
+    match = _RELATION.fullmatch(name)
+    return match[1] if match else None
 
 
 def _last_part_off(path: str) -> str:

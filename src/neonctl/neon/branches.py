@@ -63,6 +63,15 @@ class BranchCalls(Calls):
         self._operations.settle(project_id, doing)
         return True
 
+    def busy_branches(self, project_id: str) -> frozenset[str]:
+        """The ids of branches on which something is under way, as far as Neon lists it. Raises ServiceError."""
+        return self._operations.busy_branches(project_id, Doing(f"project `{project_id}`", "read"))
+
+    def settle_branch(self, project_id: str, branch_id: str) -> None:
+        """Wait for work on one branch, however busy the others are. Raises ServiceError."""
+        doing = Doing(f"branch `{branch_id}`", "read")
+        self._operations.settle(project_id, doing, branch_id=branch_id)
+
     def wait_for_branch(self, project_id: str, branch_id: str) -> BranchSnapshot:
         """Wait until a branch takes queries. Raises ServiceError."""
         return self._ready(project_id, branch_id, Doing(f"branch `{branch_id}`", "read"))

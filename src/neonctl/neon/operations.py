@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 _DONE = frozenset({"finished", "skipped"})
 _FAILED = frozenset({"failed", "error", "cancelled"})
-# Grown gently: the wait overshoots the work by an eighth at most.
-_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 2.0, 1.125
+# Quick work is asked for a few times at once; then grown gently: the wait overshoots the work by an eighth at most.
+_FIRST_PAUSE, _QUICK_UNTIL, _QUICK_GROWTH = 0.02, 0.1, 1.25
+_LONGEST_PAUSE, _GROWTH = 2.0, 1.125
 _QUIET_LISTS, _QUIET_PAUSE = 3, 0.25
 
 
@@ -35,8 +36,8 @@ class Operations:
         for operation in started:
             self._finish(project_id, operation, doing, pauses, fresh=operation is started[0])
 
-    def settle(self, project_id: str, doing: Doing) -> None:
-        """Wait until nothing of the project is running, as far as Neon lists it.
+    def settle(self, project_id: str, doing: Doing, *, branch_id: str | None = None) -> None:
+        """Wait until nothing of the project, or of one branch, is running, as far as Neon lists it.
 
         The list lags behind, and of work in several steps the next one may not be listed yet (facts.md 6): only
         a list that stays quiet counts. Newest come first, and what is unfinished is new: one page is enough.
@@ -44,7 +45,7 @@ class Operations:
         pauses = self.pauses(doing, "other work of the project")
         quiet = 0
         while quiet < _QUIET_LISTS:
-            running = self._running(project_id, doing)
+            running = self._running(project_id, doing, branch_id)
             quiet = 0 if running else quiet + 1
             for operation in reversed(running):
                 self._finish(project_id, operation, doing, pauses, fresh=operation is running[-1])
@@ -55,10 +56,19 @@ class Operations:
         """Whether Neon lists work of the project that has not ended."""
         return bool(self._running(project_id, doing))
 
-    def _running(self, project_id: str, doing: Doing) -> list[Body]:
+    def busy_branches(self, project_id: str, doing: Doing) -> frozenset[str]:
+        """The branches with work that Neon lists as not ended."""
+        running = self._running(project_id, doing)
+        return frozenset(str(each["branch_id"]) for each in running if each.get("branch_id"))
+
+    def _running(self, project_id: str, doing: Doing, branch_id: str | None = None) -> list[Body]:
         body = self._transport.get(f"/projects/{project_id}/operations", doing, {"limit": 100})
         with reading(doing):
-            return [operation for operation in items(body, "operations") if not _ended(operation)]
+            return [
+                operation
+                for operation in items(body, "operations")
+                if not _ended(operation) and branch_id in {None, operation.get("branch_id")}
+            ]
 
     def pauses(self, doing: Doing, awaited: str) -> Iterator[None]:
         """Sleep at each step, longer and longer with jitter; raise when the budget is used up."""
@@ -75,7 +85,7 @@ class Operations:
                 self._transport.tell(f"{doing.subject}: waiting for {awaited}")
             self._transport.sleep(jittered)
             yield
-            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+            pause = min(pause * (_QUICK_GROWTH if pause < _QUICK_UNTIL else _GROWTH), _LONGEST_PAUSE)
 
     def _finish(self, project_id: str, operation: Body, doing: Doing, pauses: Iterator[None], *, fresh: bool) -> None:
         """``fresh``: what is known of it was said just now; otherwise time went by, so ask before pausing."""

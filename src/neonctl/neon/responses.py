@@ -99,6 +99,8 @@ def branch(item: Body, annotation: Body | None) -> BranchSnapshot:
         state=item["current_state"],
         init_source=item.get("init_source") or None,
         expires_at=moment(expires_at) if expires_at else None,
+        ttl_seconds=item.get("ttl_interval_seconds"),
+        created_at=moment(item["created_at"]),
         annotations={str(k): str(v) for k, v in values.items()},
     )
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from neonctl.plan.plan import Plan
     from neonctl.provision.progress import Progress
     from neonctl.provision.services import Services
+    from neonctl.provision.world import World
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,12 @@ def apply_plan(
     with own_turn(list(inside), world, services):
         provisioner.fill(plan, world)
         ran = _migrate(plan, configuration, services, progress, audit, provenance)
-        return _finished(plan, observed, ran, provisioner, configuration, services, selection)
+        return _finished(plan, world, ran, provisioner, configuration, services, selection)
 
 
 def _finished(
     plan: Plan,
-    observed: Observed,
+    world: World,
     ran: dict[str, dict[str, tuple[str, ...]]],
     provisioner: Provisioner,
     configuration: Configuration,
@@ -79,13 +80,13 @@ def _finished(
     """Finish what needs tables, and look again."""
     desired = configuration.desired
     if any(change.stage is Stage.FINISH for change in plan.work) and not ran:
-        provisioner.finish(_only_finish(plan), observed)
-    now = observe(desired, services, selection=selection)
+        provisioner.finish(_only_finish(plan), world)
+    now = _look_again(configuration, services, selection, world)
     left = diff(desired, now, selection=selection, adopt=True)
     if ran and left.work and all(_needs_tables(change) for change in left.work):
         # Tables exist now: publications, privileges on them and parameters that name them can be brought in line.
-        provisioner.finish(left, now)
-        now = observe(desired, services, selection=selection)
+        provisioner.finish(left, world)
+        now = _look_again(configuration, services, selection, world)
         left = diff(desired, now, selection=selection, adopt=True)
     if left.work:
         addresses = [change.address for change in left.work]
@@ -97,6 +98,15 @@ def _finished(
             details={"changes": addresses},
         )
     return Applied(plan, ran, now)
+
+
+def _look_again(
+    configuration: Configuration, services: Services, selection: Sequence[str] | None, world: World
+) -> Observed:
+    """A preview changes nothing of its project, so that need not be looked up a second time."""
+    desired = configuration.desired
+    previews = bool(selection) and all(desired.environments[name].kind == "preview" for name in selection or ())
+    return observe(desired, services, selection=selection, project=world.project if previews else None)
 
 
 def _migrate(

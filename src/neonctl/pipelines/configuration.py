@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neonctl.desired.load import load
 from neonctl.desired.model import Desired, MigrationRef
+from neonctl.desired.preview import preview_number, with_preview
 from neonctl.errors import UsageError
 from neonctl.migrations.files import MigrationFolder, read_folder
 
@@ -51,6 +52,16 @@ def read_configuration(config_dir: Path, db_dir: Path) -> Configuration:
         ),
         migrations=migrations,
     )
+
+
+def with_previews(configuration: Configuration, environments: Iterable[str]) -> Configuration:
+    """With each ``pr-N`` among the names as a further environment, where the configuration has previews."""
+    desired = configuration.desired
+    for name in environments:
+        number = preview_number(name)
+        if number is not None and desired.preview is not None:
+            desired = with_preview(desired, number)
+    return replace(configuration, desired=desired)
 
 
 def privileges_file(db_dir: Path, database: str) -> Path:

@@ -153,7 +153,10 @@ def migrate_environment(
         if not waiting:
             return Run(environment)
         passage = _gate(environment, waiting, connections, desired, services, order)
-        altered = _altered(waiting, connections)
+        # A preview is a copy: what somebody altered by hand is on record where it was altered.
+        altered: Mapping[str, tuple[str, ...]] = {}
+        if spec.kind != "preview":
+            altered = _altered(waiting, connections)
         before(Intent(environment, {name: each.pending for name, each in waiting.items()}, passage.problems, altered))
         origin = _origin(provenance(), waiting, passage)
         _record_break_glass(passage, connections, origin, order)

@@ -61,5 +61,5 @@ def _outgoing(event: Event) -> OutgoingEvent:
         detail_type=event.event_type,
         detail=json.dumps(event.detail, ensure_ascii=False, separators=(",", ":")),
         time=event.created_at,
-        group=event.event_no,
+        group=event.event_no if event.pack is None else event.pack,
     )

@@ -229,6 +229,21 @@ class CreateOwnerRole(Change, kind="owner-role", stage=Stage.API, label="{self.r
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReplaceInheritedPasswords(Change, kind="inherited-passwords", stage=Stage.API, label="inherited passwords"):
+    """Give roles that no secret is kept for a password that their source does not know.
+
+    ``of_the_api``: roles that Neon's API made, the owner first; ``by_sql``: others that may log in.
+    """
+
+    of_the_api: tuple[str, ...]
+    by_sql: tuple[str, ...] = ()
+
+    @property
+    def after(self) -> Details:
+        return {"roles": [*self.of_the_api, *self.by_sql]}
+
+
+@dataclass(frozen=True, kw_only=True)
 class CreateDatabase(Change, kind="database", stage=Stage.API, label="{self.database}", verb="create"):
     """Make a database, owned by the owner role."""
 
@@ -562,6 +577,7 @@ AnyChange = (
     | CreateEndpoint
     | UpdateEndpoint
     | CreateOwnerRole
+    | ReplaceInheritedPasswords
     | CreateDatabase
     | RebuildDatabase
     | DropDatabase

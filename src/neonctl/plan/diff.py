@@ -28,6 +28,7 @@ from neonctl.plan.grants import fresh_database
 from neonctl.plan.observed import ClusterSnapshot, EnvironmentSnapshot, Observed, RoleSnapshot
 from neonctl.plan.ownership import is_ours
 from neonctl.plan.plan import Plan
+from neonctl.plan.preview import inherited_password_changes
 from neonctl.plan.refusals import Refusal, data_refusals, limit_refusals, migration_refusals, project_refusals, refuse
 
 
@@ -39,7 +40,8 @@ def diff(desired: Desired, observed: Observed, *, selection: Sequence[str] | Non
     """
     chosen = tuple(selection) if selection is not None else tuple(desired.environments)
     refuse(_refusals(desired, observed, chosen, adopt=adopt))
-    changes: list[AnyChange] = list(project_changes(desired, observed))
+    # What restarts every compute, production's too, belongs to whoever answers for production.
+    changes: list[AnyChange] = list(project_changes(desired, observed)) if production(desired)[0] in chosen else []
     for name in chosen:
         spec = desired.environments[name]
         snapshot = observed.environments.get(name, EnvironmentSnapshot())
@@ -47,6 +49,7 @@ def diff(desired: Desired, observed: Observed, *, selection: Sequence[str] | Non
         changes.extend(api_changes(name, spec, snapshot, desired, observed))
         changes.extend(removals(name, spec, snapshot, desired))
         if spec.state == "present":
+            changes.extend(inherited_password_changes(name, spec, snapshot, desired))
             changes.extend(_inside(name, spec, snapshot, desired))
             changes.extend(credential_changes(name, spec, snapshot, desired))
             changes.extend(parameter_changes(name, spec, snapshot, desired, observed))

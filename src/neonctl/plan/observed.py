@@ -37,6 +37,8 @@ class BranchSnapshot:
     state: str  # init, resetting, ready, archived
     init_source: str | None = None
     expires_at: datetime | None = None
+    ttl_seconds: int | None = None  # from the moment its expiry was set
+    created_at: datetime | None = None
     annotations: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -191,6 +193,7 @@ class EnvironmentSnapshot:
     """One environment. ``branch`` None: it does not exist; ``cluster`` None: it could not be looked into yet."""
 
     branch: BranchSnapshot | None = None
+    owner_renewed: bool = False  # this very run gave the owner role of a copied branch a password of its own
     endpoint: EndpointSnapshot | None = None
     addresses: Addresses | None = None
     api_roles: frozenset[str] = frozenset()

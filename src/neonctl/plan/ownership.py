@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from neonctl.desired.preview import preview_name
 from neonctl.plan.observed import BranchSnapshot
 
 Purpose = Literal["proof", "rehearsal", "drill"]  # what a throw-away branch is for
@@ -13,6 +15,8 @@ MANAGED_BY = "managed-by"
 ENVIRONMENT = "neonctl-environment"
 BUILD = "neonctl-build"
 PULL_REQUEST = "neonctl-pull-request"
+REPOSITORY = "neonctl-repository"
+COMMIT = "neonctl-commit"
 PURPOSE = "neonctl-purpose"
 SOURCE = "neonctl-source"
 UNTIL = "neonctl-until"
@@ -33,6 +37,33 @@ def is_ours(branch: BranchSnapshot) -> bool:
 def made_for(branch: BranchSnapshot) -> str | None:
     """The environment that the branch was made for."""
     return branch.annotations.get(ENVIRONMENT) if is_ours(branch) else None
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """Whose preview it is. ``repository``: ``owner/name``; ``commit``: what is being previewed. None: not known."""
+
+    number: int
+    repository: str | None = None
+    commit: str | None = None
+
+
+def preview_annotations(pull_request: PullRequest, *, build: str) -> dict[str, str]:
+    """What the branch of a pull request carries; the commit is the one that it was made for."""
+    known = {REPOSITORY: pull_request.repository, COMMIT: pull_request.commit}
+    return {
+        **branch_annotations(preview_name(pull_request.number), build=build),
+        PULL_REQUEST: str(pull_request.number),
+        **{key: value for key, value in known.items() if value},
+    }
+
+
+def previewed(branch: BranchSnapshot) -> PullRequest | None:
+    """The pull request that neonctl made this branch for; None for every other branch, whatever its name."""
+    written = branch.annotations.get(PULL_REQUEST, "")
+    if not written.isdecimal() or made_for(branch) != branch.name or branch.name != preview_name(int(written)):
+        return None
+    return PullRequest(int(written), branch.annotations.get(REPOSITORY), branch.annotations.get(COMMIT))
 
 
 def throwaway_annotations(environment: str, *, purpose: Purpose, until: datetime) -> dict[str, str]:

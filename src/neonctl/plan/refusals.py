@@ -100,7 +100,7 @@ def data_refusals(desired: Desired, observed: Observed) -> list[Refusal]:
             continue
         snapshot = observed.environments.get(name)
         branch = snapshot.branch if snapshot else None
-        ancestor = _data_ancestor(branch, by_id, production) if branch else None
+        ancestor = data_ancestor(branch, by_id, production) if branch else None
         if branch and ancestor:
             found.append(
                 Refusal(
@@ -173,7 +173,7 @@ def _restored_from(
     return None
 
 
-def _data_ancestor(branch: BranchSnapshot, by_id: dict[str, BranchSnapshot], production: set[str]) -> str | None:
+def data_ancestor(branch: BranchSnapshot, by_id: dict[str, BranchSnapshot], production: set[str]) -> str | None:
     """The production branch whose rows this branch holds through its chain of parents, if any."""
     seen: set[str] = set()
     current = branch

@@ -59,9 +59,8 @@ class Provisioner:
             _environments(inside),
         )
 
-    def finish(self, plan: Plan, observed: Observed) -> None:
+    def finish(self, plan: Plan, world: World) -> None:
         """What needs tables: privileges on them, publications, parameters that name them."""
-        world = World(self._desired, observed, self._services)
         changes = [change for change in plan.work if change.stage >= Stage.ROLE]
         for_each(
             lambda environment: self._environment(environment, _of(environment, changes), world),
@@ -116,10 +115,12 @@ class Provisioner:
         return lambda: self._step(change, self._remove)
 
     def _remove(self, change: AnyChange) -> None:
-        aws = self._desired.environments[change.environment].aws
+        spec = self._desired.environments[change.environment]
+        aws = spec.aws
         match change:
             case DeleteSecret():
-                self._services.aws(aws).secrets().delete(change.secret, recovery_days=aws.recovery_window_days)
+                days = None if spec.kind == "preview" else aws.recovery_window_days
+                self._services.aws(aws).secrets().delete(change.secret, recovery_days=days)
             case DeleteParameter():
                 self._services.aws(aws).parameters().delete([change.parameter])
             case _:

@@ -75,7 +75,8 @@ def _prepare(
     change: StoreSecret, aws: AwsSpec, secrets: SecretStore, addresses: Addresses, services: Services
 ) -> Target:
     """The version to go to: an unfinished one, the current one, or one that is staged now."""
-    found = secrets.describe([change.secret]).get(change.secret)
+    # One that was not there a moment ago need not be looked for: making it says so if it is now.
+    found = None if change.work == "create" else secrets.describe([change.secret]).get(change.secret)
     if found is None or found.deleted or found.current_version is None:
         token = str(uuid.uuid4())
         credential = _credential(change, addresses, generate_password(), services)

@@ -30,6 +30,7 @@ from neonctl.plan.changes import (
     GrantPrivileges,
     PutParameter,
     RebuildDatabase,
+    ReplaceInheritedPasswords,
     Report,
     RevokeMembership,
     RevokePrivileges,
@@ -45,6 +46,8 @@ from neonctl.plan.changes import (
 )
 from neonctl.plan.ownership import branch_annotations, made_for
 from neonctl.postgres.inspect import read_database
+from neonctl.postgres.roles import set_passwords
+from neonctl.vault.password import generate_password
 
 if TYPE_CHECKING:
     from neonctl.provision.services import Services
@@ -82,6 +85,8 @@ def apply_infrastructure(change: AnyChange, world: World, services: Services, *,
             _update_endpoint(change, world, services)
         case CreateOwnerRole():
             services.neon.create_role(world.project.id, world.branch(change.environment).id, change.role)
+        case ReplaceInheritedPasswords():
+            _replace_passwords(change, world, services)
         case CreateDatabase():
             _ensure_database(change.environment, change.database, change.owner, world, services)
         case RebuildDatabase():
@@ -169,6 +174,18 @@ def _update_endpoint(change: UpdateEndpoint, world: World, services: Services) -
         endpoint.id,
         _size(change.compute),
     )
+
+
+def _replace_passwords(change: ReplaceInheritedPasswords, world: World, services: Services) -> None:
+    """Nobody keeps the new ones: the owner's is read from Neon when it is needed, the others' are nobody's."""
+    branch = world.branch(change.environment)
+    for role in change.of_the_api:
+        services.neon.reset_password(world.project.id, branch.id, role)
+    world.forget_access(change.environment)
+    if change.by_sql:
+        access = world.access(change.environment)
+        with services.connect_as_owner(access, access.direct.dbname) as connection:
+            set_passwords(connection, {role: generate_password() for role in change.by_sql})
 
 
 def _ensure_database(environment: str, database: str, owner: str, world: World, services: Services) -> None:

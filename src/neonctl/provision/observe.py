@@ -27,20 +27,30 @@ if TYPE_CHECKING:
     from neonctl.neon.connection import ConnectionTarget
 
 
-def observe(desired: Desired, services: Services, *, selection: Sequence[str] | None = None) -> Observed:
+def observe(
+    desired: Desired,
+    services: Services,
+    *,
+    selection: Sequence[str] | None = None,
+    project: ProjectSnapshot | None = None,
+    aws: Mapping[str, EnvironmentSnapshot] | None = None,
+) -> Observed:
     """Everything that planning needs, of the chosen environments and, at Neon, of those that they are made from.
 
     Neon and AWS are read side by side; within Neon: project → branches and computes → databases, roles and
-    addresses → the insides of every database.
+    addresses → the insides of every database. ``project`` and ``aws`` (from ``observe_aws``): what has been read.
     """
     _ = services.neon  # a missing key is said before anybody else is asked anything
     names = with_sources(desired, selection)
     chosen = tuple(desired.environments) if selection is None else tuple(selection)
-    neon_side, aws_side = pair(
-        lambda: _observe_neon(desired, services, names),
-        lambda: _observe_aws(desired, services, chosen),  # a job for dev has no business in prod's account
-    )
-    project, branches, environments = neon_side
+    if aws is None:
+        neon_side, aws_side = pair(
+            lambda: _observe_neon(desired, services, names, chosen, project),
+            lambda: observe_aws(desired, services, chosen),  # a job for dev has no business in prod's account
+        )
+    else:
+        neon_side, aws_side = _observe_neon(desired, services, names, chosen, project), aws
+    found_project, branches, environments = neon_side
     merged = {
         name: replace(
             environments[name],
@@ -50,7 +60,7 @@ def observe(desired: Desired, services: Services, *, selection: Sequence[str] | 
         )
         for name, found in ((name, aws_side.get(name, EnvironmentSnapshot())) for name in names)
     }
-    return Observed(project=project, branches=branches, environments=merged)
+    return Observed(project=found_project, branches=branches, environments=merged)
 
 
 def with_sources(desired: Desired, selection: Sequence[str] | None) -> tuple[str, ...]:
@@ -87,22 +97,31 @@ def find_project(desired: Desired, services: Services) -> ProjectSnapshot | None
     return found[0] if found else None
 
 
-def _observe_neon(desired: Desired, services: Services, names: Sequence[str]) -> _NeonSide:
-    project = find_project(desired, services)
+def _observe_neon(
+    desired: Desired,
+    services: Services,
+    names: Sequence[str],
+    chosen: Sequence[str],
+    known: ProjectSnapshot | None,
+) -> _NeonSide:
+    project = known or find_project(desired, services)
     if project is None:
         return None, (), {name: EnvironmentSnapshot() for name in names}
+    previews = all(desired.environments[name].kind == "preview" for name in chosen)
     with meanwhile(_import_the_rest):
-        branches, endpoints = _settled(services, project.id)
-        environments = by_key(
-            lambda name: observe_environment(
-                desired,
-                services,
-                project,
-                branch_named(desired.environments[name].branch.name, branches),
-                endpoints,
-            ),
-            names,
-        )
+        if previews:
+            ours = [desired.environments[name].branch.name for name in chosen]
+            branches, endpoints = _settled_branches(services, project.id, ours)
+        else:
+            branches, endpoints = _settled(services, project.id)
+
+        def one(name: str) -> EnvironmentSnapshot:
+            branch = branch_named(desired.environments[name].branch.name, branches)
+            if previews and name not in chosen:  # a preview is judged by itself; of its source it is enough to know it
+                return EnvironmentSnapshot(branch=branch)
+            return observe_environment(desired, services, project, branch, endpoints)
+
+        environments = by_key(one, names)
     return project, branches, environments
 
 
@@ -132,6 +151,29 @@ def _settled(services: Services, project_id: str) -> tuple[tuple[BranchSnapshot,
         for branch_id in unready:
             services.neon.wait_for_branch(project_id, branch_id)
         if not waited and not unready:
+            return branches, endpoints
+
+
+def _settled_branches(
+    services: Services, project_id: str, names: Sequence[str]
+) -> tuple[tuple[BranchSnapshot, ...], tuple[EndpointSnapshot, ...]]:
+    """Branches and computes while nothing of these branches is under way: many previews are made at the same time."""
+    while True:
+        busy, (branches, endpoints) = pair(
+            lambda: services.neon.busy_branches(project_id),
+            lambda: pair(
+                lambda: services.neon.list_branches(project_id), lambda: services.neon.list_endpoints(project_id)
+            ),
+        )
+        unfinished = [
+            branch.id
+            for branch in branches
+            if branch.name in names and (branch.id in busy or branch.state not in USABLE)
+        ]
+        for branch_id in unfinished:
+            services.neon.settle_branch(project_id, branch_id)
+            services.neon.wait_for_branch(project_id, branch_id)
+        if not unfinished:
             return branches, endpoints
 
 
@@ -192,7 +234,7 @@ def _owner_target(
 ) -> ConnectionTarget | None:
     database, role = first_database(desired), desired.platform.project.owner_role
     try:
-        return services.neon.connection(project_id, branch_id, database=database, role=role, pooled=pooled)
+        return services.owner_way(project_id, branch_id, database=database, role=role, pooled=pooled)
     except ServiceError as error:
         if error.code == "NEON_NOT_FOUND":
             return None
@@ -223,7 +265,8 @@ def observe_cluster(
 # --- AWS ----------------------------------------------------------------------------------------------------
 
 
-def _observe_aws(desired: Desired, services: Services, names: Sequence[str]) -> Mapping[str, EnvironmentSnapshot]:
+def observe_aws(desired: Desired, services: Services, names: Sequence[str]) -> Mapping[str, EnvironmentSnapshot]:
+    """The AWS side alone: accounts, secrets without their values, parameters."""
     return by_key(lambda name: _observe_account(desired, services, desired.environments[name]), names)
 
 

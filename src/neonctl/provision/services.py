@@ -7,13 +7,14 @@ who waits for Neon's answer has time to import the driver.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neonctl import __version__
 from neonctl.errors import UsageError
+from neonctl.secret import unannounced
 from neonctl.vault.credentials import Sessions
 from neonctl.vault.session import AwsAccess
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from neonctl.neon.client import NeonClient
     from neonctl.neon.connection import ConnectionTarget
     from neonctl.plan.observed import Address
+    from neonctl.provision.kept import KeptConnections
     from neonctl.secret import Secret
     from neonctl.settings import Settings
 
@@ -44,9 +46,22 @@ class Services:
     """Neon, AWS and Postgres as one environment after another needs them."""
 
     def __init__(
-        self, settings: Settings, desired: Desired, *, purpose: str, on_wait: Callable[[str], None] | None = None
+        self,
+        settings: Settings,
+        desired: Desired,
+        *,
+        purpose: str,
+        only_describes: bool = False,
+        on_wait: Callable[[str], None] | None = None,
+        on_secret: Callable[..., None] = unannounced,
     ) -> None:
+        """``only_describes``: nothing is changed and no secret's value read, so ``aws.plan_role_arn`` will do.
+
+        ``on_secret(*secrets)`` hears of every secret before it is used for anything.
+        """
         self.settings = settings
+        self._only_describes = only_describes
+        self._on_secret = on_secret
         self._desired = desired
         self.application_name = f"neonctl/{__version__} {purpose}"
         self._on_wait = on_wait
@@ -54,6 +69,7 @@ class Services:
         self._aws: dict[tuple[str, str, str | None], AwsAccess] = {}
         self._neon: NeonClient | None = None
         self._lock = threading.Lock()
+        self._kept: KeptConnections | None = None
 
     @property
     def ca_file(self) -> str | None:
@@ -77,6 +93,7 @@ class Services:
 
     def _api_key(self) -> Secret:
         if self.settings.api_key is not None:
+            self._on_secret(self.settings.api_key)
             return self.settings.api_key
         name = self._desired.platform.neon.api_key_secret
         if name is None:
@@ -95,14 +112,16 @@ class Services:
             return self._aws_of(spec)
 
     def _aws_of(self, spec: AwsSpec) -> AwsAccess:
-        key = (spec.account_id, spec.region, spec.role_arn)
+        role = (self._only_describes and spec.plan_role_arn) or spec.role_arn
+        key = (spec.account_id, spec.region, role)
         if key not in self._aws:
             self._aws[key] = AwsAccess(
                 self.settings,
                 account_id=spec.account_id,
                 region=spec.region,
-                role_arn=spec.role_arn,
+                role_arn=role,
                 sessions=self._aws_sessions,
+                on_secret=self._on_secret,
             )
         return self._aws[key]
 
@@ -115,13 +134,44 @@ class Services:
     def connect_directly(
         self, target: ConnectionTarget, database: str
     ) -> AbstractContextManager[psycopg.Connection[TupleRow]]:
-        """A connection over the owner role's direct way in.
+        """A connection over the owner role's direct way in; within ``keeping_connections`` an idle one of before.
 
         Role and database are known from Neon's API, which tells of them before Postgres has them.
         """
-        return self.login(
-            target.address, database, target.username, target.password, fresh=True, lock_timeout_s=LOCK_TIMEOUT_S
-        )
+
+        def connect() -> AbstractContextManager[psycopg.Connection[TupleRow]]:
+            return self.login(
+                target.address, database, target.username, target.password, fresh=True, lock_timeout_s=LOCK_TIMEOUT_S
+            )
+
+        return connect() if self._kept is None else self._kept.borrow(target, database, connect)
+
+    def owner_way(self, project_id: str, branch_id: str, *, database: str, role: str, pooled: bool) -> ConnectionTarget:
+        """Where and how the owner role logs in; within ``keeping_connections`` Neon is asked once."""
+        ways = {} if self._kept is None else self._kept.ways
+        if (branch_id, pooled) not in ways:
+            ways[branch_id, pooled] = self.neon.connection(
+                project_id, branch_id, database=database, role=role, pooled=pooled
+            )
+        return ways[branch_id, pooled]
+
+    def forget_way(self, branch_id: str) -> None:
+        """The owner role has another password on this branch now."""
+        if self._kept is not None:
+            for pooled in (False, True):
+                self._kept.ways.pop((branch_id, pooled), None)
+
+    @contextmanager
+    def keeping_connections(self) -> Generator[None]:
+        """Within the block, connections of owner roles are kept for the next one who needs the same."""
+        from neonctl.provision.kept import KeptConnections
+
+        with KeptConnections() as kept:
+            self._kept = kept
+            try:
+                yield
+            finally:
+                self._kept = None
 
     def login(
         self,
@@ -138,6 +188,7 @@ class Services:
         """A connection that verifies the server, closed at the end of the block."""
         from neonctl.postgres.connect import Login, connect
 
+        self._on_secret(password)
         login = Login(
             address=address,
             dbname=database,

@@ -75,6 +75,12 @@ class World:
                 self._access[environment] = found
             return self._access[environment]
 
+    def forget_access(self, environment: str) -> None:
+        """The owner role has another password now: the next one who needs it asks again."""
+        with self._lock:
+            self._access.pop(environment, None)
+        self._services.forget_way(self.branch(environment).id)
+
     def databases(self, environment: str) -> frozenset[str]:
         """The databases of a branch, those included that it brought along from its source."""
         branch, project = self.branch(environment), self.project

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from neonctl.vault.failures import call
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mypy_boto3_ssm import SSMClient
 
@@ -33,6 +33,21 @@ class ParameterStore:
         with ThreadPoolExecutor(max_workers=min(PARALLEL, len(batches))) as pool:
             answers = tuple(pool.map(self._read_batch, batches))
         return {name: value for answer in answers for name, value in answer.items()}
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield the names of every parameter that begins so, page by page, without their values."""
+        arguments: dict[str, Any] = {
+            "ParameterFilters": [{"Key": "Name", "Option": "BeginsWith", "Values": [prefix]}],
+            "MaxResults": 50,
+        }
+        while True:
+            page = call("ssm:DescribeParameters", prefix, self._client.describe_parameters, **arguments)
+            for found in page["Parameters"]:
+                yield found.get("Name", "")
+            token = page.get("NextToken")
+            if not token:
+                return
+            arguments["NextToken"] = token
 
     def put(self, name: str, value: str) -> None:
         """Write a plain string parameter, whether it exists or not."""

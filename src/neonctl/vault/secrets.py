@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from neonctl.errors import RetryableError, ServiceError
-from neonctl.secret import Secret
+from neonctl.secret import Secret, unannounced
 from neonctl.vault.failures import AwsError, call
 from neonctl.vault.metadata import CURRENT, PENDING, SecretMetadata, holder, listed, snapshot
 from neonctl.vault.payload import Credential
@@ -36,9 +36,17 @@ class SecretStore:
     Every method raises ``AwsError`` (``vault.failures``) when AWS refuses or does not answer.
     """
 
-    def __init__(self, client: SecretsManagerClient, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        client: SecretsManagerClient,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        on_secret: Callable[..., None] = unannounced,
+    ) -> None:
+        """``on_secret(*secrets)`` hears of what is read before it is returned, and of what is stored before it is."""
         self._client = client
         self._sleep = sleep
+        self._on_secret = on_secret
 
     # --- looking, without values ----------------------------------------------------------------------------
 
@@ -80,11 +88,15 @@ class SecretStore:
         Raises ``ServiceError`` ``SECRET_MALFORMED`` when it holds something else.
         """
         found, value = self._value(name, version_id=version_id, stage=stage)
-        return found, Credential.from_json(value, name=name)
+        credential = Credential.from_json(value, name=name)
+        self._on_secret(credential.password, credential.uri)
+        return found, credential
 
     def read_text(self, name: str) -> Secret:
         """Return the current value of a secret that is no credential of ours (``neon.api_key_secret``)."""
-        return self._value(name, version_id=None, stage=CURRENT)[1]
+        value = self._value(name, version_id=None, stage=CURRENT)[1]
+        self._on_secret(value)
+        return value
 
     # --- writing --------------------------------------------------------------------------------------------
 
@@ -106,6 +118,7 @@ class SecretStore:
         ``SECRET_BEING_DELETED`` while AWS still removes one of that name; ``ServiceError``
         ``SECRET_TOKEN_USED`` for another value under a used token.
         """
+        self._on_secret(credential.password, credential.uri)
         for pause_s in (*_BEING_DELETED_PAUSES_S, None):
             try:
                 self._create(name, credential, token, kms_key_id, tags)
@@ -134,6 +147,7 @@ class SecretStore:
 
         Raises ``ServiceError`` ``SECRET_TOKEN_USED`` for another value under a used token.
         """
+        self._on_secret(credential.password, credential.uri)
         try:
             call(
                 "secretsmanager:PutSecretValue",

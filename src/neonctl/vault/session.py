@@ -7,6 +7,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from neonctl.errors import UnsafePlanError
+from neonctl.secret import unannounced
 from neonctl.vault.credentials import Sessions
 from neonctl.vault.failures import call
 from neonctl.vault.keys import KeyNames
@@ -14,6 +15,8 @@ from neonctl.vault.parameters import ParameterStore
 from neonctl.vault.secrets import SecretStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from botocore.session import Session
 
     from neonctl.settings import Settings
@@ -34,7 +37,8 @@ class AwsAccess:
 
     Stores are handed out only after GetCallerIdentity has named the expected account. Safe to use from
     several threads; a role is assumed once per object and stays assumed, however long the work takes.
-    ``sessions``: shared between the accounts of one run, because making one is costly.
+    ``sessions``: shared between the accounts of one run, because making one is costly. ``on_secret``: hears of
+    every secret that is read or stored here, before it is used.
 
     Raises ``UnsafePlanError`` ``AWS_WRONG_ACCOUNT``; ``AwsError`` ``AWS_NO_CREDENTIALS`` and what else
     ``vault.failures`` lists; ``ServiceError`` ``LOCAL_NOT_RUNNING`` when ``--local`` has no platform to go
@@ -49,11 +53,13 @@ class AwsAccess:
         region: str,
         role_arn: str | None = None,
         sessions: Sessions | None = None,
+        on_secret: Callable[..., None] = unannounced,
     ) -> None:
         self._account_id = account_id
         self._region = region
         self._role_arn = role_arn
         self._sessions = sessions or Sessions(settings)
+        self._on_secret = on_secret
         self._lock = RLock()
         self._opened: Session | None = None
         self._assumed: str | None = None
@@ -85,7 +91,7 @@ class AwsAccess:
         with self._lock:
             self.caller()
             if self._secrets is None:
-                self._secrets = SecretStore(self._client("secretsmanager"))
+                self._secrets = SecretStore(self._client("secretsmanager"), on_secret=self._on_secret)
             return self._secrets
 
     def parameters(self) -> ParameterStore:

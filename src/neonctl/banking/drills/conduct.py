@@ -15,7 +15,7 @@ from neonctl.banking.drills.officer import Copy, DrillOfficer
 from neonctl.banking.drills.report import DepositorView, Parameters, Probe, Proof, Sums
 from neonctl.banking.resolution import ResolutionEvent, read_state, reconcile
 from neonctl.banking.resolution_keys import list_keys
-from neonctl.banking.resolution_verification import RecordFault, verify_record
+from neonctl.banking.resolution_verification import RecordFault, read_record, record_faults
 from neonctl.banking.statement import patiently
 from neonctl.banking.verification import Door, Scope, verify_ledger
 from neonctl.errors import NeonctlError, RetryableError, ServiceError
@@ -187,7 +187,7 @@ class Conduct:
 
     def _record_faults(self) -> Sequence[RecordFault]:
         with patiently(self._reader, "verifying the record"):
-            return verify_record(self._reader, scope=self._copy.scope)
+            return list(record_faults(read_record(self._reader), scope=self._copy.scope))
 
     def _prove_record(self, known: Set[RecordFault]) -> Proof:
         faults = [each for each in self._record_faults() if each not in known]

@@ -39,30 +39,74 @@ WHERE r.party_id = %(party_id)s AND r.valid_from <= statement_timestamp()
 ORDER BY a.opened_at, a.account_id, r.role
 
 -- at --
--- The account's row and its log are one snapshot, so what they say can be compared. Of a spread account every shard
--- counts.
+-- The account's row, its log and the snapshots are seen at one instant, so what they say can be compared. Of a spread
+-- account every shard counts. posted_at ascends with seq, so the last row by a moment is found by halving. From there the
+-- log is replayed back to the last end-of-day snapshot before the moment, at most 1000 rows: verify replays all of it.
 SELECT
     a.account_id, a.currency, coalesce(sum(l.replayed), 0.00) AS balance, coalesce(sum(h.held), 0.00) AS held,
-    coalesce(sum(l.stated), 0.00) AS stated, coalesce(sum(l.seq), 0)::bigint AS log_seq, sum(m.balance) AS live_balance,
-    sum(h.live_held) AS live_held,
-    greatest(max(l.version), max(h.version), max(s.version), 0) AS version, a.opened_at,
+    coalesce(sum(l.stated), 0.00) AS stated, coalesce(sum(l.seq), 0)::bigint AS log_seq,
+    coalesce(sum(l.replayed_rows), 0)::bigint AS replayed_rows, coalesce(sum(l.missing), 0)::bigint AS missing,
+    sum(m.balance) AS live_balance, greatest(max(l.version), max(h.version), max(s.version), 0) AS version, a.opened_at,
     clock.now, bool_and(m.log_seq = coalesce(l.seq, 0)) AS latest
-FROM (SELECT statement_timestamp() AS now, coalesce(%(moment)s::timestamptz, statement_timestamp()) AS moment) AS clock
+FROM (
+    -- Now is everything that this statement sees: an account can have moved since the statement arrived.
+    SELECT statement_timestamp() AS now, coalesce(%(moment)s::timestamptz, statement_timestamp()) AS at,
+        coalesce(%(moment)s::timestamptz, 'infinity') AS moment
+) AS clock
 JOIN accounts.accounts AS a ON a.account_id = %(account_id)s
 JOIN accounts.accounts AS m ON m.account_id = a.account_id OR m.account_id = ANY(a.shards)
+LEFT JOIN LATERAL (
+    WITH RECURSIVE newest AS (
+        SELECT t.seq, t.posted_at
+        FROM core.transaction_log AS t
+        WHERE t.account_id = m.account_id
+        ORDER BY t.seq DESC
+        LIMIT 1
+    ), halves (low, high) AS (
+        SELECT CASE WHEN n.posted_at <= clock.moment THEN n.seq ELSE 0 END, n.seq FROM newest AS n
+        UNION ALL
+        SELECT CASE WHEN t.posted_at <= clock.moment THEN x.middle ELSE x.low END,
+            CASE WHEN t.posted_at <= clock.moment THEN x.high ELSE x.middle - 1 END
+        FROM (SELECT v.low, v.high, (v.low + v.high + 1) / 2 AS middle FROM halves AS v WHERE v.low < v.high) AS x
+        LEFT JOIN core.transaction_log AS t ON t.account_id = m.account_id AND t.seq = x.middle
+    ), ending AS (
+        SELECT t.seq, t.balance_after, t.account_version
+        FROM halves AS v
+        JOIN core.transaction_log AS t ON t.account_id = m.account_id AND t.seq = v.low
+        WHERE v.low = v.high
+    ), start (seq, balance) AS (
+        SELECT u.seq, u.balance
+        FROM (
+            SELECT d.log_seq AS seq, d.balance
+            FROM accounts.daily_balance_snapshots AS d
+            WHERE d.account_id = m.account_id AND d.snapshot_date = (
+                SELECT max(r.snapshot_date)
+                FROM core.eod_runs AS r
+                WHERE r.jurisdiction = m.jurisdiction AND r.cutoff_at <= clock.moment
+            )
+            UNION ALL
+            SELECT t.seq, t.balance_after
+            FROM ending AS e
+            JOIN core.transaction_log AS t ON t.account_id = m.account_id AND t.seq = e.seq - 1000
+            UNION ALL
+            SELECT 0, 0.00
+        ) AS u
+        ORDER BY u.seq DESC
+        LIMIT 1
+    )
+    SELECT s.balance + coalesce(r.moved, 0.00) AS replayed, e.balance_after AS stated, e.seq, e.account_version AS version,
+        r.n AS replayed_rows, e.seq - s.seq - r.n AS missing
+    FROM ending AS e
+    CROSS JOIN start AS s
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS n, sum(CASE t.entry_type WHEN 'DEBIT' THEN -t.amount ELSE t.amount END) AS moved
+        FROM core.transaction_log AS t
+        WHERE t.account_id = m.account_id AND t.seq > s.seq AND t.seq <= e.seq
+    ) AS r
+) AS l ON true
 CROSS JOIN LATERAL (
     SELECT
-        sum(CASE t.entry_type WHEN 'DEBIT' THEN -t.amount ELSE t.amount END) AS replayed,
-        (array_agg(t.balance_after ORDER BY t.seq DESC))[1] AS stated,
-        max(t.seq) AS seq,
-        max(t.account_version) AS version
-    FROM core.transaction_log AS t
-    WHERE t.account_id = m.account_id AND t.posted_at <= clock.moment
-) AS l
-CROSS JOIN LATERAL (
-    SELECT
-        sum(CASE t.event WHEN 'CREATED' THEN t.amount ELSE -t.amount END) FILTER (WHERE t.expires_at > clock.moment) AS held,
-        sum(CASE t.event WHEN 'CREATED' THEN t.amount ELSE -t.amount END) FILTER (WHERE t.expires_at > clock.now) AS live_held,
+        sum(CASE t.event WHEN 'CREATED' THEN t.amount ELSE -t.amount END) FILTER (WHERE t.expires_at > clock.at) AS held,
         max(t.account_version) AS version
     FROM core.hold_log AS t
     WHERE t.account_id = m.account_id AND t.recorded_at <= clock.moment

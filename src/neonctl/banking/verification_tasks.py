@@ -1,0 +1,181 @@
+"""What there is to verify, cut into parts of about the same size that sessions take one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from neonctl.banking.chain import ZERO_HASH, Fault, FaultKind
+from neonctl.banking.seals import Seal
+from neonctl.banking.statement import not_found, row, rows
+from neonctl.banking.verification_faults import Heads, hold_fault, log_fault, transaction_fault
+from neonctl.banking.verification_sessions import DOING, Connection, Part, Task
+
+_PART_ROWS: Final = 200_000
+_FIRST_ID, _LAST_ID = UUID(int=0), UUID(int=2**128 - 1)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What to look at. ``account``: only this one. ``since``: only what came after this seal, which is then trusted.
+    ``anchor``: a seal that was exported and must still be there.
+    """
+
+    account: UUID | None = None
+    since: int = 0
+    anchor: Seal | None = None
+
+
+@dataclass(frozen=True)
+class _Bound:
+    bound: UUID
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A fault as a query tells it."""
+
+    row: str
+    kind: FaultKind
+    message: str
+
+
+@dataclass(frozen=True)
+class _Run:
+    jurisdiction: str
+    snapshot_date: date
+    cutoff_at: datetime
+    accounts: int
+
+
+@dataclass(frozen=True)
+class _Batch:
+    entries: int
+    batch_hash: bytes
+    faulty: list[UUID]
+
+
+def ledger_tasks(conn: Connection, scope: Scope, seals: Sequence[Seal]) -> list[Task]:
+    """Everything there is to look at in the whole ledger, in parts that can be looked at side by side."""
+    since = scope.since
+    accounts = _ranges(conn, "account_bounds")
+    tasks: list[Task] = [_chains("log", first, last, since) for first, last in accounts]
+    tasks += [_chains("holds", first, last, since) for first, last in accounts]
+    tasks += [_journal(first, last) for first, last in _transactions(conn, since)]
+    tasks += [
+        _plain("verify_holds", "hold_states", "accounts.pending_holds"),
+        _plain("verify_holds", "held_sums", "accounts.accounts"),
+    ]
+    tasks += [_plain("verify_snapshots", "snapshot_strays", "accounts.daily_balance_snapshots")]
+    found = rows(conn, "verify_snapshots", "snapshot_runs", _Run, {"since": since}, doing=DOING)
+    tasks += [_snapshot(run) for run in found]
+    tasks += [_seal(seal) for seal in seals]
+    return tasks
+
+
+def account_tasks(conn: Connection, account: UUID, since: int) -> list[Task]:
+    """What there is to look at of one account. Raises ``NeonctlError`` ACCOUNT_NOT_FOUND."""
+    if not rows(conn, "verify_account", "account_heads", Heads, {"account_id": account}, doing=DOING):
+        raise not_found("ACCOUNT_NOT_FOUND", "account", account)
+    return [
+        _chains("log", account, account, since),
+        _chains("holds", account, account, since),
+        _plain("verify_account", "account_seals", "core.log_seal_entries", account=account),
+    ]
+
+
+def _ranges(conn: Connection, name: str) -> list[tuple[UUID, UUID]]:
+    """Ids from first to last, both included, in parts of about so many rows."""
+    bounds = [each.bound for each in rows(conn, "verify", name, _Bound, {"size": _PART_ROWS}, doing=DOING)]
+    firsts = [_FIRST_ID, *bounds]
+    lasts = [*[UUID(int=bound.int - 1) for bound in bounds], _LAST_ID]
+    return list(zip(firsts, lasts, strict=True))
+
+
+def _transactions(conn: Connection, since: int) -> list[tuple[UUID, UUID]]:
+    """Ranges of all transactions, or from the first on that no seal up to ``since`` is over."""
+    if not since:
+        return _ranges(conn, "transaction_bounds")
+    new = rows(conn, "verify", "first_new_transaction", _Bound, {"since": since}, doing=DOING)
+    if not new:
+        return []
+    bound = new[0].bound
+    return [(max(first, bound), last) for first, last in _ranges(conn, "transaction_bounds") if last >= bound]
+
+
+def _chains(kind: str, first: UUID, last: UUID, since: int) -> Task:
+    def task(conn: Connection) -> tuple[Part, list[Fault]]:
+        reach = "since" if since else "whole"
+        parameters = {"first": first, "last": last, "since": since, "zero": ZERO_HASH}
+        part = row(conn, f"verify_{kind}", (f"{kind}_{reach}", f"{kind}_checks"), Part, parameters, doing=DOING)
+        look = log_fault if kind == "log" else hold_fault
+        return _named(part, kind), [look(conn, account, since) for account in part.faulty]
+
+    return task
+
+
+def _journal(first: UUID, last: UUID) -> Task:
+    def task(conn: Connection) -> tuple[Part, list[Fault]]:
+        part = row(conn, "verify_journal", "journal", Part, {"first": first, "last": last}, doing=DOING)
+        return _named(part, "journal"), [transaction_fault(conn, each) for each in part.faulty]
+
+    return task
+
+
+def _plain(file: str, name: str, table: str, *, account: UUID | None = None) -> Task:
+    def task(conn: Connection) -> tuple[Part, list[Fault]]:
+        found = rows(conn, file, name, Plain, {"account_id": account, "zero": ZERO_HASH}, doing=DOING)
+        return _counted(name, 0, len(found)), [Fault(each.kind, table, each.row, each.message) for each in found]
+
+    return task
+
+
+def _snapshot(run: _Run) -> Task:
+    def task(conn: Connection) -> tuple[Part, list[Fault]]:
+        parameters = {"jurisdiction": run.jurisdiction, "snapshot_date": run.snapshot_date, "cutoff_at": run.cutoff_at}
+        part = row(conn, "verify_snapshots", "snapshot", Part, parameters, doing=DOING)
+        table, named = "accounts.daily_balance_snapshots", f"{run.snapshot_date}/{run.jurisdiction}"
+        faults = [
+            Fault(
+                "altered",
+                table,
+                f"{run.snapshot_date}/{account}",
+                "the snapshot is not what the log says of the cutoff",
+            )
+            for account in part.faulty
+        ]
+        if part.items != run.accounts:
+            faults.append(Fault("removed", table, named, f"{part.items} accounts, the run says {run.accounts}"))
+        return _named(part, "snapshot"), faults
+
+    return task
+
+
+def _seal(seal: Seal) -> Task:
+    def task(conn: Connection) -> tuple[Part, list[Fault]]:
+        parameters = {"seal_no": seal.seal_no, "zero": ZERO_HASH}
+        batch = row(conn, "verify_seals", "seal_batch", _Batch, parameters, doing=DOING)
+        table = "core.log_seal_entries"
+        faults = [
+            Fault(
+                "altered", table, f"{seal.seal_no}/{account}", f"the chain of {account} is not the one that was sealed"
+            )
+            for account in batch.faulty
+        ]
+        if batch.batch_hash != seal.batch_hash or batch.entries != seal.accounts:
+            faults.append(Fault("altered", table, str(seal.seal_no), f"seal {seal.seal_no} is over other heads"))
+        return _counted("seal", batch.entries, len(faults)), faults
+
+    return task
+
+
+def _named(part: Part, kind: str) -> Part:
+    return Part(part.items, part.rows, part.nzd, part.aud, part.faulty, part.faults, kind)
+
+
+def _counted(kind: str, items: int, faults: int) -> Part:
+    return Part(items, items, Decimal(0), Decimal(0), [], faults, kind)

@@ -1,0 +1,79 @@
+"""Connections that are made once and used several times in one command: each costs a handshake and a login."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from psycopg.rows import TupleRow  # noqa: F401  # in the alias below
+
+    from neonctl.neon.connection import ConnectionTarget
+
+_Connection = psycopg.Connection["TupleRow"]
+_Key = tuple[str, str, str, str]  # address, database, role, password
+
+
+class KeptConnections:
+    """Idle connections by where they lead and how they got in. Safe between threads; all are closed at the end.
+
+    ``ways``: what Neon said of how the owner role gets in, by branch and whether through the pooler.
+    """
+
+    def __init__(self) -> None:
+        self.ways: dict[tuple[str, bool], ConnectionTarget] = {}
+        self._idle: dict[_Key, list[_Connection]] = {}
+        self._open = ExitStack()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    @contextmanager
+    def borrow(
+        self, target: ConnectionTarget, database: str, connect: Callable[[], AbstractContextManager[_Connection]]
+    ) -> Generator[_Connection]:
+        """A connection for the length of a block; nobody else has it meanwhile."""
+        key = (str(target.address), database, target.username, target.password.reveal())
+        connection = self._take(key)
+        if connection is None:
+            made = connect()
+            connection = made.__enter__()
+            with self._lock:
+                self._open.push(made)
+        try:
+            yield connection
+        finally:
+            if not connection.closed and connection.info.transaction_status is TransactionStatus.IDLE:
+                with self._lock:
+                    self._idle.setdefault(key, []).append(connection)
+
+    def _take(self, key: _Key) -> _Connection | None:
+        while True:
+            with self._lock:
+                idle = self._idle.get(key)
+                connection = idle.pop() if idle else None
+            if connection is None or _alive(connection):
+                return connection
+
+
+def _alive(connection: _Connection) -> bool:
+    """Whether the server has not ended it meanwhile, as Neon does when a role changes: read without waiting."""
+    try:
+        connection.pgconn.consume_input()
+    except psycopg.Error:
+        return False
+    return not connection.closed and not connection.broken

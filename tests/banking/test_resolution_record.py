@@ -1,0 +1,195 @@
+"""The regulatory record, verified: what the database let in is intact; what somebody wrote past it is named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+
+from bank_database import open_customer
+from neonctl.banking.resolution import Order, activate, read_events, rearm, reconcile, release, unwind
+from neonctl.banking.resolution_export import export_bytes
+from neonctl.banking.resolution_keys import NewKey, list_keys, read_instructions, register_key, revoke_key
+from neonctl.banking.resolution_record import read_status
+from neonctl.banking.resolution_trust import verifying_keys
+from neonctl.banking.resolution_verification import Record, read_record, record_faults
+from neonctl.banking.signing.authority import Document, check_authority
+from neonctl.banking.signing.instruction import Instruction, parse_instruction
+from neonctl.banking.signing.keys import generate, signer_of
+from neonctl.banking.statement import Trace
+
+SCOPE = "bank/test"
+TRACE = Trace(actor="test")
+SIGNERS = {
+    name: signer_of(generate(kind))
+    for name, kind in {
+        "anna": "ed25519",
+        "ben": "p256",
+        "cleo": "ed25519",
+        "rbnz": "p256",
+        "mallory": "ed25519",
+    }.items()
+}
+
+
+def signed(clock, action, *names, **terms):
+    """Documents of these signers over one instruction."""
+    now = int(clock.timestamp()) - 60
+    instruction = Instruction(action, "NZ", SCOPE, "RBNZ 1", now, now + 3600, str(uuid4()), terms)
+    return [instruction.sign(SIGNERS[name]) for name in names]
+
+
+@pytest.fixture
+def history(bank):
+    """A bank that went through everything once."""
+    officer, app = bank.connect("resolution_officer"), bank.connect("app_user")
+    customer = open_customer(app, money="100.00")
+    clock = read_status(officer).as_of
+    terms = {"scope": SCOPE, "reference": "RBNZ 1", "trace": TRACE}
+
+    def new(name, kind):
+        return NewKey(name, kind, SIGNERS[name].public.jwk, clock.replace(microsecond=0) - timedelta(minutes=1))
+
+    def said(name, kind):
+        valid = int(new(name, kind).valid_from.timestamp())
+        key_id = SIGNERS[name].public.key_id
+        return {"key_id": key_id, "key_name": name, "key_kind": kind, "valid_from": valid, "valid_until": None}
+
+    for name in ("anna", "ben"):
+        register_key(officer, new(name, "officer"), **terms)
+    for name, kind in (("rbnz", "regulator"), ("cleo", "officer")):
+        documents = signed(clock, "add-key", "anna", "ben", **said(name, kind))
+        register_key(officer, new(name, kind), documents=documents, **terms)
+
+    def order(action, *names, **claims):
+        return Order("RBNZ 1", signed(clock, action, *(names or ("rbnz",)), **claims), SCOPE, str(uuid4()))
+
+    first = order("activate", haircut="0.2500", de_minimis="0.00", equal_shares=False)
+    activate(officer, first, haircut=Decimal("0.25"), trace=TRACE)
+    release(officer, order("release", "anna", "cleo", percent="10.00"), percent=Decimal(10), trace=TRACE)
+    reconcile(app, trace=TRACE)
+    lost = json.dumps({str(customer): "5.00"})
+    digest = hashlib.sha256(lost.encode()).hexdigest()
+    unwind(officer, order("unwind", permanent_haircut_sha256=digest), permanent_haircut=lost, trace=TRACE)
+    rearm(officer, order("rearm"), trace=TRACE)
+    cleo = SIGNERS["cleo"].public.key_id
+    documents = signed(clock, "revoke-key", "anna", "ben", key_id=cleo, reason="has left")
+    revoke_key(officer, cleo, reason="has left", documents=documents, **terms)
+    return bank
+
+
+def faults(record: Record) -> list[str]:
+    return [f"{each.subject}: {each.message}" for each in record_faults(record, scope=SCOPE)]
+
+
+def test_what_the_database_let_in_is_intact_and_every_change_is_named(history):
+    reader = history.connect("readonly")
+    record = read_record(reader)
+    assert [each.event_type for each in record.events] == [
+        "OBR_ACTIVATED",
+        "OBR_RELEASED",
+        "OBR_PARTITION_RECONCILED",
+        "OBR_UNWOUND",
+        "OBR_REARMED",
+    ]
+    assert faults(record) == []
+
+    def changed(where, row, **values):
+        rows = list(getattr(record, where))
+        rows[row] = replace(rows[row], **values)
+        return faults(replace(record, **{where: rows}))
+
+    def without(where, row):
+        rows = list(getattr(record, where))
+        del rows[row]
+        return faults(replace(record, **{where: rows}))
+
+    # Events: any figure that was signed or summed, and a row that is missing.
+    for values in (
+        {"haircut_pct": Decimal("0.2501")},
+        {"de_minimis_amount": Decimal("0.01")},
+        {"equal_shares": True},
+        {"rbnz_instruction_ref": "another"},
+        {"jurisdiction": "AU"},
+        {"authority": "EMERGENCY"},
+        {"total_frozen_amount": Decimal("24.99")},
+        {"accounts_partitioned": 2},
+        {"event_type": "OBR_REARMED"},
+    ):
+        assert changed("events", 0, **values), values
+    assert changed("events", 1, released_pct=Decimal(20))
+    assert changed("events", 1, metadata={"percent": 20})
+    assert changed("events", 3, metadata={"permanent_haircut_sha256": "0" * 64})
+    for row in range(len(record.events)):
+        assert any(f"event {row + 1}: is missing" in each for each in without("events", row))
+    # Documents: one that is missing, altered, another's, used twice, filed wrongly.
+    for row, document in enumerate(record.documents):
+        assert without("documents", row), document.action
+        assert changed("documents", row, document=document.document[:-4] + "AAAA"), document.action
+        assert changed("documents", row, jti="another")
+        assert changed("documents", row, recorded_at=document.recorded_at + timedelta(days=1))
+        assert changed("documents", row, recorded_at=document.recorded_at - timedelta(days=1))
+    (rearmed,) = (row for row, each in enumerate(record.documents) if each.action == "rearm")
+    _, instruction = parse_instruction(record.documents[rearmed].document, name="d")
+    forged = instruction.sign(SIGNERS["mallory"])
+    assert any("not registered" in each for each in changed("documents", rearmed, document=forged))
+    # Keys: another key under the same id, another kind, one that had not been valid, one that was revoked before.
+    for row, key in enumerate(record.keys):
+        assert changed("keys", row, public_jwk=SIGNERS["mallory"].public.jwk), key.name
+        assert changed("keys", row, kind="officer" if key.kind == "regulator" else "regulator"), key.name
+        assert changed("keys", row, valid_from=key.valid_from + timedelta(days=1)), key.name
+        assert changed("keys", row, registered_at=key.registered_at + timedelta(days=1)), key.name
+    assert any("was revoked before" in each for each in changed("keys", 3, revoked_at=record.keys[3].registered_at))
+    assert changed("keys", 2, authority="BOOTSTRAP")
+    extra = replace(record.keys[0], key_id=SIGNERS["mallory"].public.key_id, public_jwk=SIGNERS["mallory"].public.jwk)
+    assert faults(replace(record, keys=[*record.keys, replace(extra, name="mallory")]))
+    # The tail cut off, and another environment's instructions.
+    assert faults(replace(record, last_event_no=6)) == ["event 6: is missing"]
+    assert list(record_faults(record, scope="bank/prod"))
+
+
+def test_a_row_written_by_the_owner_is_exposed(history):
+    """Past every trigger, as only the owner of the tables can."""
+    owner = history.connect("superuser")
+    with owner.transaction():
+        for name in ("no_update", "applied"):
+            owner.execute(f"ALTER TABLE core.obr_partition_events DISABLE TRIGGER trg_obr_partition_events_{name}")
+        owner.execute(
+            "INSERT INTO core.obr_partition_events (event_no, event_type, jurisdiction, status, rbnz_instruction_ref, authority,"
+            " accounts_partitioned, total_frozen_amount, total_available_amount, activated_by, db_user, idempotency_key,"
+            " request_hash, occurred_at) SELECT 6, 'OBR_REARMED', 'NZ', 'pre_positioned', 'none', 'REGULATOR', 0, 0, 0, 'me',"
+            " 'bank_core_resolution_officer', 'x', sha256(''), now()"
+        )
+        owner.execute("UPDATE core.obr_partition_events SET haircut_pct = 0.1 WHERE event_no = 1")
+    said = {each.subject: each.message for each in record_faults(read_record(history.connect("readonly")), scope=SCOPE)}
+    assert said["event 6"] in {"was written without a signature", "the state has seen 5 events"}
+    assert "haircut 0.2500" in said["event 1"]
+
+
+def test_an_export_is_the_same_bytes_each_time_and_holds_what_was_signed(history):
+    reader = history.connect("readonly")
+    events, documents = read_events(reader), read_instructions(reader)
+    for form in ("csv", "json"):
+        assert export_bytes(events, documents, form) == export_bytes(list(events), list(documents), form)
+        assert documents[-3].document.encode() in export_bytes(events, documents, form)
+    exported = json.loads(export_bytes(events, documents, "json"))["events"]
+    assert [len(each["instructions"]) for each in exported] == [1, 2, 0, 1, 1]
+    assert "replayed" not in exported[0]
+    formula = replace(events[0], rbnz_instruction_ref="=cmd|' /C calc'!A0")
+    assert b",'=cmd" in export_bytes([formula], [], "csv")
+
+
+def test_registered_keys_are_believed_as_they_are_registered(history):
+    reader = history.connect("readonly")
+    keys = verifying_keys(list_keys(reader))
+    assert sorted(key.name for key in keys.values()) == ["anna", "ben", "cleo", "rbnz"]
+    documents = [Document("d", each.document) for each in read_instructions(reader) if each.action == "activate"]
+    asked = {"scope": SCOPE, "haircut": "0.2500"}
+    assert check_authority(documents, keys, kind="regulator", action="activate", asked=asked).signers == ("rbnz",)
+    swapped = [replace(key, public_jwk=SIGNERS["mallory"].public.jwk) for key in list_keys(reader)]
+    assert verifying_keys(swapped) == {}
