@@ -21,7 +21,7 @@ from neonctl.banking.balances import BalanceReader, balances_by_party
 from neonctl.banking.holds import create_hold
 
 CLIENTS = 16
-SECONDS = 4.0
+SECONDS = 3.0
 _POST = "SELECT transaction_id FROM accounts.post_transaction(%b::text, %b::uuid[], '{DEBIT,CREDIT}', '{1.00,1.00}')"
 _BARE = "SELECT core.bench_post(%b, %b, %b)"
 _KEYED = "SELECT account_id, currency, balance, version FROM accounts.accounts WHERE account_id = %b"

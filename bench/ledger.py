@@ -40,7 +40,7 @@ def run(runs: int) -> list[Figure]:
         bank = load(platform)
         figures = [*_snapshot(bank, runs), *_verify(bank)]
         for way, app, prepared in (("", bank.app, True), (", through the pooler", bank.app_pooled, False)):
-            figures += _clients(bank, way, app, prepared, max(runs, 3))
+            figures += _clients(bank, way, app, prepared, runs)
     return figures
 
 
@@ -85,7 +85,7 @@ def _snapshot(bank: BankData, runs: int) -> list[Figure]:
             "UPDATE core.jurisdictions SET eod_local = (clock_timestamp() AT TIME ZONE time_zone)::time"
             " WHERE jurisdiction = 'NZ'"
         )
-        for turn in range(max(runs, 3)):
+        for turn in range(runs):
             with conn.transaction(force_rollback=True):
                 bare.append(timed(lambda: conn.execute(_HEAP.encode())))
             with conn.transaction(force_rollback=True):

@@ -43,8 +43,8 @@ ALTER TABLE accounts.accounts DISABLE TRIGGER USER;
 ALTER TABLE accounts.account_party_relationships DISABLE TRIGGER USER;
 INSERT INTO accounts.accounts (account_id, account_number, product_code, currency, jurisdiction, status, allows_debit,
     allows_credit, balance, available_balance)
-SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'B-' || lpad(n::text, 9, '0'), 'EVERYDAY', 'NZD', 'NZ',
-    'ACTIVE', true, true, 1000 + n % 100000 * 1.01, 1000 + n % 100000 * 1.01
+SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'B-' || lpad(n::text, 9, '0'), 'EVERYDAY', 'NZD',
+    'NZ', 'ACTIVE', true, true, 1000 + n % 100000 * 1.01, 1000 + n % 100000 * 1.01
 FROM generate_series(1, {n}) AS n;
 INSERT INTO accounts.account_party_relationships (account_id, party_id, role, balance_share_pct)
 SELECT a.account_id, gen_random_uuid(), 'HOLDER', CASE WHEN a.joint THEN 50 ELSE 100 END
@@ -170,8 +170,9 @@ def _settle(owner: Any) -> None:
 
 def _sizes(owner: Any) -> dict[str, float]:
     row = owner.execute(
-        "SELECT pg_current_wal_lsn() - '0/0'::pg_lsn, pg_table_size('accounts.accounts'), pg_indexes_size('accounts.accounts'),"
-        " pg_total_relation_size('core.obr_account_partitions'), pg_total_relation_size('core.obr_holder_partitions')"
+        "SELECT pg_current_wal_lsn() - '0/0'::pg_lsn, pg_table_size('accounts.accounts'),"
+        " pg_indexes_size('accounts.accounts'), pg_total_relation_size('core.obr_account_partitions'),"
+        " pg_total_relation_size('core.obr_holder_partitions')"
     ).fetchone()
     names = ("wal", "accounts", "accounts_indexes", "account_evidence", "holder_evidence")
     return {name: float(value) for name, value in zip(names, row, strict=True)}

@@ -4,6 +4,7 @@ import gc
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,10 @@ settings.register_profile("neonctl", deadline=None, suppress_health_check=[Healt
 settings.load_profile("neonctl")
 
 pytest_plugins = ["postgres_server", "platform_fixture", "bank_database"]
+
+# Every process that is started compiles anew what nobody may keep compiled: most of its processor time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Hundreds of clusters are made and thrown away: in memory where the machine has a file system for that, since
 # otherwise the tests mostly wait for the disk. What must survive a power cut is not decided by where it lies.
@@ -40,8 +45,12 @@ _MOST_WORKERS = 4  # each has a platform and a cluster of its own
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One process per processor for folders; a file or a test alone runs in this one, which starts sooner."""
+    """One process per processor for folders; a file or a test alone runs in this one, which starts sooner.
+
+    So does the sweep of ``tests/chaos``, which says how far it is.
+    """
     alone = len(config.args) == 1 and Path(config.args[0].split("::")[0]).is_file()
+    alone = alone or bool(getattr(config.option, "sweep", ""))
     ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return 0 if alone else min(ours, _MOST_WORKERS)
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from queue import Queue
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from bank_database import open_customer, open_internal
@@ -263,6 +264,65 @@ def test_a_balance_that_left_its_log_is_told(app, bank, readonly):
     assert balance_at(readonly, account, None).differences == (
         "the log's entries sum to 10.00, the account says 11.00",
     )
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Auckland", "Australia/Sydney", "UTC"])
+def test_a_hold_lasts_as_long_as_it_says_across_daylight_saving(app, zone):
+    account = open_customer(app, money="10.00")
+    app.execute("SELECT set_config('TimeZone', %s, false)", (zone,))
+    for days in (1, 200, 366):  # half a year crosses one change of the clock at least
+        hold = create_hold(app, account, Decimal("0.01"), idempotency_key=f"d{days}", ttl=timedelta(days=days))
+        lasting = "SELECT extract(epoch FROM expires_at - created_at) FROM accounts.pending_holds WHERE hold_id = %s"
+        assert app.execute(lasting, (hold.hold_id,)).fetchone() == (days * 86_400,)
+
+
+LOOK_ALIKES = (
+    ("account_number", "01-000\N{FULLWIDTH DIGIT ONE}"),
+    ("account_number", "\N{CYRILLIC CAPITAL LETTER A}B-0001"),
+    ("account_number", "AB-0001\n"),
+    ("account_number", "AB\N{ZERO WIDTH SPACE}-0001"),
+    ("currency", "NZ\N{FULLWIDTH LATIN CAPITAL LETTER D}"),
+    ("currency", "NZD "),
+    ("jurisdiction", "N\N{GREEK CAPITAL LETTER ZETA}"),
+    ("product_code", "EVERYD\N{CYRILLIC CAPITAL LETTER A}Y"),
+)
+
+
+@pytest.mark.parametrize(("column", "value"), LOOK_ALIKES)
+def test_what_only_looks_like_a_code_is_refused_by_the_database(bank, column, value):
+    codes = {"account_number": "AB-0001", "product_code": "EVERYDAY", "currency": "NZD", "jurisdiction": "NZ"}
+    owner = bank.connect("migrate_user")
+    insert = (
+        "INSERT INTO accounts.accounts (account_number, product_code, currency, jurisdiction)"
+        " VALUES (%(account_number)s, %(product_code)s, %(currency)s, %(jurisdiction)s)"
+    )
+    with pytest.raises(psycopg.errors.CheckViolation):
+        owner.execute(insert, {**codes, column: value})
+    owner.execute(insert, codes)
+
+
+def test_keys_that_look_alike_are_two_keys(app):
+    cash, account = open_internal(app), open_customer(app)
+    first = post(app, transfer(cash, account, TEN), idempotency_key="pay-a")
+    other = post(app, transfer(cash, account, TEN), idempotency_key="pay-\N{CYRILLIC SMALL LETTER A}")
+    assert first.transaction_id != other.transaction_id
+    assert get_balance(app, account).balance == 20
+
+
+@pytest.mark.parametrize("amount", ["NaN", "Infinity", "-Infinity", "1e30", "0.001", "0", "-0.00", "-1"])
+def test_no_function_of_the_database_takes_what_is_no_amount(app, amount):
+    cash, account = open_internal(app), open_customer(app, money="10.00")
+    calls = (
+        "SELECT accounts.post_transaction('k', ARRAY[%(a)s, %(b)s]::uuid[], '{DEBIT,CREDIT}', ARRAY[%(m)s, %(m)s]::numeric[])",
+        "SELECT accounts.create_hold(%(b)s, %(m)s::numeric, 'k')",
+        "SELECT accounts.open_account('NZD', 'NZ', ARRAY[%(a)s]::uuid[], p_overdraft_limit => %(m)s::numeric)",
+    )
+    for call in calls:
+        if amount in ("0", "-0.00") and "overdraft" in call:
+            continue  # no overdraft, and a numeric has no negative zero
+        with pytest.raises(psycopg.Error) as caught:
+            app.execute(call, {"a": cash, "b": account, "m": amount})
+        assert caught.value.diag.constraint_name == "AMOUNT_INVALID", (call, str(caught.value))
 
 
 def test_only_what_a_moment_needs_is_replayed(app, bank, readonly):

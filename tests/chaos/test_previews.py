@@ -78,3 +78,17 @@ def test_two_runs_for_one_pull_request(site: Site, preview: Scenario) -> None:
     assert all(run.exit_code in {0, 4, 5, 75} and "unexpected" not in run.output for run in runs), told
     assert not site.check(preview.config, preview.expected, preview.again)
     done(site, preview.config, DELETE_PREVIEW)
+
+
+def test_production_data_that_came_to_dev_goes_no_further(site: Site, preview: Scenario) -> None:
+    """Last: dev is restored from prod, which no annotation and no parent tells of; only its databases do."""
+    with site.neon() as neon:
+        (project,) = site.projects(neon)
+        where = f"/projects/{project['id']}/branches"
+        ids = {branch["name"]: branch["id"] for branch in neon.get(where).json()["branches"]}
+        neon.post(f"{where}/{ids['dev']}/restore", json={"source_branch_id": ids["prod"]}).raise_for_status()
+        site.settle(neon, project["id"])
+    refused = site.run(preview.config, (*CREATE_PREVIEW, "-o", "json"))
+    assert refused.exit_code == 3, refused
+    assert '"code": "DATA_FLOWS_DOWN"' in refused.output
+    assert not site.wrong(expected(preview.config))

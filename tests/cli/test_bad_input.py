@@ -161,7 +161,8 @@ def test_an_address_that_is_none(refused):
 
 
 def test_another_aws_account_is_refused(project, refused):
-    project.edit(DEV, ("  role_arn: arn:aws:iam::111111111111:role/neonctl-provisioner\n", ""))
+    account = "arn:aws:iam::111111111111:role"
+    project.edit(DEV, (f"\n  role_arn: {account}", "\n  #"), (f"\n  plan_role_arn: {account}", "\n  #"))
     renamed(project, "fresh")
     result = refused("plan", cloud=True)
     assert (result.code, result.error["code"]) == (3, "AWS_WRONG_ACCOUNT")

@@ -62,6 +62,8 @@ def test_an_account_is_opened_shown_and_closed(provisioned):
         second: "33.3333",
     }
     assert (shown["overdraft_limit"], shown["status"], shown["currency"]) == ("250.00", "ACTIVE", "AUD")
+    odd = ("account", "set-status", opened["account_id"], "--status", "RESTRICTED", "--reason", "as ordered")
+    assert refusal(provisioned, *odd) == (64, "REASON_INVALID", False)
     closing = ("account", "set-status", opened["account_id"], "--status", "CLOSED")
     assert json_of(provisioned, *closing)["changed"]
     assert not json_of(provisioned, *closing)["changed"]
@@ -233,6 +235,39 @@ def test_logs_are_structured_and_carry_the_trace_id(provisioned, account):
     assert untraced.code == 64
     untraced = provisioned.run("hold", "sweep", *ENV, "--log-format", "json")
     assert json.loads(untraced.stderr.splitlines()[0])["event_type"] == "trace_id_missing_from_upstream"
+
+
+def test_each_thing_that_happens_has_its_event_type(provisioned, account, cash):
+    """Those of MOD-003, but for what only a fault brings about."""
+    more = (*ENV, "--log-format", "json", "--trace-id", "trace-9", "-o", "json")
+    holder = provisioned.sql(
+        "dev", "bank_core", f"SELECT party_id FROM accounts.account_party_relationships WHERE account_id = '{account}'"
+    )
+
+    def said(*arguments):
+        lines = [json.loads(line) for line in provisioned.run(*arguments, *more).stderr.splitlines()]
+        assert {line.get("trace_id", "trace-9") for line in lines} == {"trace-9"}
+        return {line["event_type"] for line in lines if "event_type" in line}
+
+    assert said("balance", "by-party", str(holder[0][0])) == {"balance_multi_query_served"}
+    assert said("balance", "at", account, "--at", "now") == {"balance_reconstruction_served"}
+    assert said("snapshot", "take", "--jurisdiction", "AU") == {"eod_snapshot_completed"}
+    key = str(uuid4())
+    create = ("hold", "create", account, "--amount", "1.00", "--ttl", "1s", "--idempotency-key", key)
+    hold = json.loads(provisioned.run(*create, *more).stdout)["hold_id"]
+    assert said("hold", "release", hold, "--reason", "DONE") == {"hold_released"}
+    assert said("hold", "release", hold, "--reason", "not a reason") == {"validation_failed"}
+    pay = ("ledger", "post", "--debit", account, "--credit", cash, "--idempotency-key", key)
+    assert said(*pay, "--amount", "500.00") == {"request_refused"}
+    assert said(*pay, "--amount", "1.00") == {"transaction_posted"}
+    assert said("events", "relay") >= {"balance_updated_published", "posting_completed_published"}
+    told = provisioned.sql(
+        "dev",
+        "bank_core",
+        f"SELECT t.trace_id, o.trace_id FROM accounts.transactions AS t JOIN core.outbox AS o ON o.aggregate_id ="
+        f" t.transaction_id WHERE t.idempotency_key = '{key}'",
+    )
+    assert told == [("trace-9", "trace-9")]
 
 
 def test_the_ledger_is_sealed_and_verified(provisioned, account):

@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from bank_database import Bank, Connection, open_customer, open_internal
 
@@ -84,32 +85,30 @@ class Resolution:
         return open_internal(self.app)
 
     def register(
-        self, key: Key, documents: list[str] | None = None, conn: Connection | None = None, **terms: Any
-    ) -> Any:
-        asked = {
-            "valid_from": terms.get("valid_from", int(time.time()) - 3600),
-            "valid_until": terms.get("valid_until"),
-        }
+        self,
+        key: Key,
+        documents: list[str] | None = None,
+        conn: Connection | None = None,
+        *,
+        valid_from: int | None = None,
+        valid_until: int | None = None,
+    ) -> dict[str, Any]:
+        valid_from = valid_from or int(time.time()) - 3600
         return one(
             conn or self.officer,
-            "SELECT * FROM core.obr_register_key(%s, %s, %s, to_timestamp(%s), to_timestamp(%s), %s, %s, %s, 'test', NULL)",
-            [
-                key.name,
-                key.kind,
-                json.dumps(key.jwk),
-                asked["valid_from"],
-                asked["valid_until"],
-                documents,
-                SCOPE,
-                "RBNZ-1",
-            ],
+            "SELECT * FROM core.obr_register_key(%s, %s, %s, to_timestamp(%s), to_timestamp(%s), %s, %s, 'RBNZ-1', 'test', NULL)",
+            [key.name, key.kind, json.dumps(key.jwk), valid_from, valid_until, documents, SCOPE],
         )
 
-    def add_key(self, key: Key, *signers: Key, **terms: Any) -> Any:
+    def add_key(
+        self, key: Key, *signers: Key, valid_from: int | None = None, valid_until: int | None = None
+    ) -> dict[str, Any]:
         """Register with two officers' word."""
-        times = {"valid_from": int(time.time()) - 3600, "valid_until": None, **terms}
+        valid_from = valid_from or int(time.time()) - 3600
+        times = {"valid_from": valid_from, "valid_until": valid_until}
         said = claims("add-key", key_id=key.key_id, key_name=key.name, key_kind=key.kind, **times)
-        return self.register(key, [each.sign(said) for each in signers or (self.alice, self.bob)], **times)
+        documents = [each.sign(said) for each in signers or (self.alice, self.bob)]
+        return self.register(key, documents, valid_from=valid_from, valid_until=valid_until)
 
     def revoke(self, key: Key, *signers: Key) -> Any:
         said = claims("revoke-key", key_id=key.key_id, reason="lost")
@@ -231,7 +230,7 @@ def new_key() -> str:
 
 def one(conn: Connection, text: str, values: list[Any]) -> dict[str, Any]:
     """The one row of a query."""
-    with conn.cursor(row_factory=psycopg.rows.dict_row) as cursor:
+    with conn.cursor(row_factory=dict_row) as cursor:
         found = cursor.execute(text.encode(), values).fetchone()
     assert found is not None
     return found

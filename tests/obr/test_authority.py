@@ -148,7 +148,7 @@ def test_only_keys_that_are_trusted_now_count(obr: Resolution) -> None:
     stranger = Key("stranger", "regulator")
     old, coming = Key("old", "regulator"), Key("coming", "regulator")
     obr.add_key(coming, valid_from=NOW + 3600)
-    obr.add_key(old, valid_until=int(time.time()) + 1)
+    obr.add_key(old, valid_until=int(time.time()) + 2)
     for key, code in (
         (stranger, "OBR_INSTRUCTION_KEY_UNKNOWN"),
         (coming, "OBR_INSTRUCTION_KEY_NOT_YET_VALID"),

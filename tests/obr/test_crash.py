@@ -41,7 +41,7 @@ _PLACES = (
 
 @pytest.mark.parametrize("victim", ["client", "backend"])
 def test_killed_at_each_write(own_bank: Callable[..., Bank], victim: str) -> None:
-    obr = Resolution(own_bank()).prepare()
+    obr = Resolution(own_bank(synchronous_commit="on")).prepare()
     accounts = [obr.customer("100.00") for _ in range(20)]
     for place in _PLACES:
         obr = _killed(obr, victim, place, "activate")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Generator
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from itertools import pairwise
@@ -17,6 +17,7 @@ from bank_database import Bank, open_customer
 from ledger.proof import problems
 from neonctl.banking.accounts import Holder, NewAccount, open_account
 from obr.conftest import Resolution
+from postgres_server import PostgresServer
 
 CENT = Decimal("0.01")
 cents = st.integers(0, 200_000).map(lambda n: n * CENT)
@@ -32,16 +33,12 @@ class Case:
 
 
 @st.composite
-def cases(draw: Callable[..., object]) -> Case:
+def cases(draw: st.DrawFn) -> Case:
     holders = draw(st.integers(1, 4))
-    assert isinstance(holders, int)
     cuts = draw(st.lists(st.integers(1, 999_999), min_size=holders - 1, max_size=holders - 1, unique=True))
-    assert isinstance(cuts, list)
     edges = [0, *sorted(cuts), 1_000_000]
     shares = tuple(Decimal(b - a) / 10_000 for a, b in pairwise(edges))
     money, drawn = draw(cents), draw(st.sampled_from([Decimal(0), Decimal("50.00")]))
-    assert isinstance(money, Decimal)
-    assert isinstance(drawn, Decimal)
     return Case(money, Decimal(0) if money else drawn, shares)
 
 
@@ -57,7 +54,7 @@ def _split(case: Case, balance: Decimal, haircut: Decimal, de_minimis: Decimal) 
 
 
 @pytest.fixture(scope="module")
-def lasting(postgres_server, bank_template):  # type: ignore[no-untyped-def]
+def lasting(postgres_server: PostgresServer, bank_template: str) -> Generator[Resolution]:
     """One bank for all examples: each ends it where it began."""
     with postgres_server.database(bank_template) as name:
         bank = Bank(postgres_server, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import psycopg
@@ -13,7 +13,7 @@ from ledger.proof import problems
 from obr.conftest import Connection, Resolution, claims, refused
 
 
-def together(works: list[Callable[[], object]]) -> list[psycopg.Error]:
+def together(works: Sequence[Callable[[], object]]) -> list[psycopg.Error]:
     """All at once, each on a thread; what they raised."""
     start, raised = threading.Barrier(len(works)), list[psycopg.Error]()
 
@@ -85,6 +85,7 @@ def test_activation_unwinding_and_standings_amid_postings_and_holds(obr: Resolut
 
     def busy(seed: int) -> Callable[[], object]:
         conn, draw = obr.bank.connect("app_user"), random.Random(seed)
+        mine, other = obr.customer("100.00"), obr.customer("100.00")  # nobody else locks these
 
         def step() -> None:
             a, b = draw.sample(accounts, 2)
@@ -98,8 +99,8 @@ def test_activation_unwinding_and_standings_amid_postings_and_holds(obr: Resolut
                 a, b = sorted((a, b))
                 with conn.transaction():
                     reason = draw.choice([None, "NOTICE_PENDING"])
-                    conn.execute("SELECT accounts.set_account_status(%s, 'ACTIVE', %s)", [a, reason])
-                    obr.move(b, a, "0.01", conn)
+                    conn.execute("SELECT accounts.set_account_status(%s, 'ACTIVE', %s)", [mine, reason])
+                    obr.move(other, mine, "0.01", conn)
 
         def run() -> None:
             while not done.is_set():
@@ -208,8 +209,8 @@ def test_a_snapshot_of_the_day_is_not_in_the_way(obr: Resolution) -> None:
     for _ in range(20):
         obr.customer("100.00")
     conns = [obr.bank.connect("app_user") for _ in range(2)]
-    text = "SELECT accounts.take_snapshot(%s, (now() AT TIME ZONE 'Pacific/Auckland')::date - 2)"
-    works: list[Callable[[], object]] = [lambda conn=conn: conn.execute(text, ["NZ"]) for conn in conns]
+    text = b"SELECT accounts.take_snapshot(%s, (now() AT TIME ZONE 'Pacific/Auckland')::date - 2)"
+    works = [lambda conn=conn: conn.execute(text, ["NZ"]) for conn in conns]
     assert together([*works, obr.activate]) == []
     assert obr.reconcile()["differences"] == 0
 

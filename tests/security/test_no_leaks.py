@@ -241,7 +241,8 @@ def test_who_signs_shows_neither_his_key_nor_its_passphrase(provisioned, witness
             "--yes",
             "--out",
         )
-        codes = [ran(*sign, str(tmp_path / f"{given}.jws"), given=given) for given in (passphrase, "wrong", None)]
+        tried = enumerate((passphrase, "wrong", None))
+        codes = [ran(*sign, str(tmp_path / f"{number}.jws"), given=given) for number, given in tried]
         assert codes == [0, 64, 64]
         status = ("status", "--env", "dev", "--signed")
         assert [ran(*status, "--key", str(key)), ran(*status)] == [0, 0]

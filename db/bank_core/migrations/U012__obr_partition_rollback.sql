@@ -45,4 +45,5 @@ ALTER TABLE accounts.accounts
     DROP COLUMN obr_partitioned,
     DROP COLUMN obr_frozen_amount,
     DROP COLUMN obr_available_amount;
+DROP DOMAIN core.obr_amount;
 DROP TABLE core.products;

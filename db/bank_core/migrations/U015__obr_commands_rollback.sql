@@ -1,5 +1,5 @@
 DROP FUNCTION core.obr_reconcile(text, text, text);
-DROP FUNCTION core.obr_differences(core.obr_resolution_state);
+DROP FUNCTION core.obr_problem(boolean, boolean, numeric, numeric, numeric, numeric);
 DROP FUNCTION core.obr_rearm(text, text, text [], text, text, text, text);
 DROP FUNCTION core.obr_unwind(text, text, text [], text, text, text, text, text);
 DROP FUNCTION core.obr_release(numeric, text, text, text [], text, text, text, text);

@@ -24,7 +24,7 @@ CREATE TABLE accounts.pending_holds (
     release_reason core.reason_code,
     trace_id text,
     correlation_id text,
-    CONSTRAINT chk_pending_holds_expiry CHECK (expires_at > created_at AND expires_at <= created_at + interval '366 days'),
+    CONSTRAINT chk_pending_holds_expiry CHECK (expires_at > created_at AND expires_at <= created_at + interval '8784 hours'),
     CONSTRAINT chk_pending_holds_released CHECK ((released_at IS NULL) = (release_reason IS NULL))
 );
 
@@ -137,7 +137,7 @@ BEGIN
         END IF;
         -- The clock is the database's; how long the hold lasts is the caller's.
         moment := pg_catalog.clock_timestamp();
-        NEW.expires_at := NEW.expires_at + (moment - NEW.created_at);
+        NEW.expires_at := moment + pg_catalog.make_interval(secs => extract(epoch FROM NEW.expires_at - NEW.created_at));
         NEW.created_at := moment;
         RETURN NEW;
     END IF;
@@ -201,11 +201,13 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     first accounts.pending_holds;
     moment timestamptz := clock_timestamp();
+    -- A day is 24 hours here: the caller's wall clock and its daylight saving do not count.
+    lasting interval := make_interval(secs => extract(epoch FROM p_ttl));
 BEGIN
     IF (p_amount > 0 AND p_amount < 1e16 AND scale(p_amount) <= 2) IS NOT TRUE THEN
         RAISE EXCEPTION 'no amount to hold: %', p_amount USING ERRCODE = 'NB007', CONSTRAINT = 'AMOUNT_INVALID';
     END IF;
-    IF (p_ttl > interval '0' AND moment + p_ttl <= moment + interval '366 days') IS NOT TRUE THEN
+    IF (lasting > interval '0' AND moment + lasting <= moment + interval '8784 hours') IS NOT TRUE THEN
         RAISE EXCEPTION 'a hold lasts up to 366 days, not %', p_ttl USING ERRCODE = 'NB014', CONSTRAINT = 'HOLD_INVALID';
     END IF;
     PERFORM core.enter_ledger();
@@ -215,7 +217,7 @@ BEGIN
     END IF;
     INSERT INTO accounts.pending_holds AS h (account_id, amount, payment_id, idempotency_key, account_version, created_at,
         expires_at, trace_id, correlation_id)
-    VALUES (p_account_id, p_amount::numeric(18, 2), p_payment_id, p_idempotency_key, create_hold.account_version, moment, moment + p_ttl,
+    VALUES (p_account_id, p_amount::numeric(18, 2), p_payment_id, p_idempotency_key, create_hold.account_version, moment, moment + lasting,
         p_trace_id, p_correlation_id)
     ON CONFLICT ON CONSTRAINT uniq_pending_holds_idempotency_key DO NOTHING
     RETURNING h.hold_id, h.account_version + 1, h.expires_at

@@ -12,7 +12,7 @@ CREATE TABLE core.obr_resolution_state (
     jurisdiction core.jurisdiction_code NOT NULL DEFAULT 'NZ',
     resolution_state core.resolution_state NOT NULL,
     haircut_pct numeric(5, 4),
-    de_minimis_amount core.not_negative_amount,
+    de_minimis_amount numeric(18, 2),
     equal_shares boolean,
     rbnz_instruction_ref text,
     activation_event_id uuid,
@@ -28,6 +28,7 @@ CREATE TABLE core.obr_resolution_state (
     last_correlation_id text,
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT chk_obr_resolution_state_singleton CHECK (id = 'current'),
+    CONSTRAINT chk_obr_resolution_state_de_minimis CHECK (de_minimis_amount >= 0),
     CONSTRAINT chk_obr_resolution_state_haircut CHECK (haircut_pct BETWEEN 0 AND 1),
     CONSTRAINT chk_obr_resolution_state_released CHECK (released_pct BETWEEN 0 AND 100),
     CONSTRAINT chk_activated_fields_iff_active CHECK (
@@ -54,7 +55,7 @@ CREATE TABLE core.obr_partition_events (
     jurisdiction core.jurisdiction_code NOT NULL,
     status core.resolution_state NOT NULL,
     haircut_pct numeric(5, 4),
-    de_minimis_amount core.not_negative_amount,
+    de_minimis_amount numeric(18, 2),
     equal_shares boolean,
     released_pct numeric(5, 2),
     rbnz_instruction_ref text,
@@ -75,6 +76,7 @@ CREATE TABLE core.obr_partition_events (
         event_type IN ('OBR_ACTIVATED', 'OBR_RELEASED', 'OBR_UNWOUND', 'OBR_REARMED', 'OBR_PARTITION_RECONCILED')
     ),
     CONSTRAINT chk_obr_partition_events_status CHECK (status IN ('pre_positioned', 'activated', 'resolved')),
+    CONSTRAINT chk_obr_partition_events_de_minimis CHECK (de_minimis_amount >= 0),
     CONSTRAINT chk_obr_partition_events_haircut CHECK (haircut_pct BETWEEN 0 AND 1),
     CONSTRAINT chk_obr_partition_events_released CHECK (released_pct BETWEEN 0 AND 100),
     -- The regulator's signature, or two officers'; a reconciliation needs nobody's.

@@ -14,10 +14,13 @@ CREATE TABLE core.products (
 COMMENT ON TABLE core.products IS 'The compendium: which products are pre-positioned. One that is not listed is.';
 COMMENT ON COLUMN core.products.obr_prepositioned IS 'False: in a resolution nothing of the balance is available.';
 
+-- Amounts that the database itself makes; written a million at a time, so with one comparison only.
+CREATE DOMAIN core.obr_amount AS numeric(18, 2) CONSTRAINT chk_obr_amount CHECK (VALUE >= 0);
+
 ALTER TABLE accounts.accounts
     ADD COLUMN obr_partitioned boolean NOT NULL DEFAULT false,
-    ADD COLUMN obr_frozen_amount core.not_negative_amount NOT NULL DEFAULT 0,
-    ADD COLUMN obr_available_amount core.not_negative_amount NOT NULL DEFAULT 0;
+    ADD COLUMN obr_frozen_amount core.obr_amount NOT NULL DEFAULT 0,
+    ADD COLUMN obr_available_amount core.obr_amount NOT NULL DEFAULT 0;
 
 COMMENT ON COLUMN accounts.accounts.obr_partitioned IS 'The account takes part in the partition of an activated resolution.';
 COMMENT ON COLUMN accounts.accounts.obr_frozen_amount IS 'What of the balance is frozen (MOD-143).';

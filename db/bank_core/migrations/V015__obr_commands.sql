@@ -597,38 +597,33 @@ BEGIN
 END
 $$;
 
--- What of each account is not as the evidence and the arithmetic say. One statement, so one instant.
-CREATE FUNCTION core.obr_differences(p_state core.obr_resolution_state)
-RETURNS TABLE (account_id uuid, problem text, balance numeric, frozen numeric, available numeric, expected numeric)
-LANGUAGE sql STABLE AS $$
-    SELECT d.account_id, d.problem, d.balance, d.frozen, d.available, d.expected
-    FROM (
-        SELECT a.account_id, a.balance, a.obr_frozen_amount::numeric AS frozen, a.obr_available_amount::numeric AS available,
-            coalesce(p.frozen_amount, 0) AS expected, CASE
-                WHEN p_state.resolution_state <> 'activated' OR a.is_internal OR a.jurisdiction <> p_state.jurisdiction
-                    THEN CASE WHEN a.obr_partitioned OR a.obr_frozen_amount <> 0 OR a.obr_available_amount <> 0
-                        THEN 'belongs to no partition' END
-                WHEN NOT a.obr_partitioned THEN 'is missing in the partition'
-                WHEN a.obr_frozen_amount <> coalesce(p.frozen_amount, 0) THEN 'frozen is not what the evidence says'
-                WHEN a.obr_available_amount <> greatest(a.balance - a.obr_frozen_amount, 0) THEN 'frozen and available are not the balance'
-                WHEN a.obr_frozen_amount > greatest(a.balance, 0) THEN 'more is frozen than there is'
-            END AS problem
-        FROM accounts.accounts AS a
-        LEFT JOIN core.obr_account_partitions AS p
-            ON p.event_id = p_state.partition_event_id AND p.account_id = a.account_id AND p_state.resolution_state = 'activated'
-    ) AS d
-    WHERE d.problem IS NOT NULL
+-- What is wrong with an account; NULL: nothing. p_due: it belongs to an activated partition, in which p_expected of it
+-- should be frozen. Written so that it is inlined.
+CREATE FUNCTION core.obr_problem(
+    p_due boolean, p_partitioned boolean, p_balance numeric, p_frozen numeric, p_available numeric, p_expected numeric
+) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE
+        WHEN NOT p_due THEN CASE WHEN p_partitioned OR p_frozen <> 0 OR p_available <> 0 THEN 'belongs to no partition' END
+        WHEN NOT p_partitioned THEN 'is missing in the partition'
+        WHEN p_frozen <> p_expected THEN 'frozen is not what the evidence says'
+        WHEN p_available <> greatest(p_balance - p_frozen, 0) THEN 'frozen and available are not the balance'
+        WHEN p_frozen > greatest(p_balance, 0) THEN 'more is frozen than there is'
+    END
 $$;
 
--- Compare what is with what should be, and put the answer on record. Daily.
+-- Compare what is with what should be, and put the answer on record. Daily. EXECUTE, since only then does plpgsql let
+-- several processes share the work.
 CREATE FUNCTION core.obr_reconcile(
     p_actor text, p_trace_id text, p_correlation_id text, OUT event core.obr_partition_events, OUT differences bigint
 )
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET work_mem = '256MB'
-SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET work_mem = '256MB' SET jit = off AS $$
 DECLARE
     s core.obr_resolution_state;
-    listed jsonb;
+    active boolean;
+    evidence uuid;
+    by_currency jsonb;
+    listed jsonb := '[]';
 BEGIN
     SELECT x.* INTO s FROM core.obr_resolution_state AS x WHERE x.id = 'current' FOR UPDATE;
     IF NOT FOUND THEN
@@ -636,13 +631,46 @@ BEGIN
     ELSIF s.resolution_state = 'normal' THEN
         RAISE EXCEPTION 'the bank is normal, not pre_positioned' USING ERRCODE = 'NB030', CONSTRAINT = 'OBR_NOT_PRE_POSITIONED';
     END IF;
-    SELECT count(*), coalesce(jsonb_agg(jsonb_build_object('account_id', d.account_id, 'problem', d.problem,
-        'balance', d.balance::text, 'frozen', d.frozen::text, 'available', d.available::text, 'expected', d.expected::text)
-        ORDER BY d.account_id) FILTER (WHERE d.n <= 100), '[]')
-    INTO differences, listed
-    FROM (SELECT x.*, row_number() OVER () AS n FROM core.obr_differences(s) AS x) AS d;
-    event.metadata := jsonb_build_object('differences', differences, 'accounts', listed);
-    event := core.obr_totals(event);
+    active := s.resolution_state = 'activated';
+    evidence := CASE WHEN active THEN s.partition_event_id END;
+    EXECUTE $count$
+        SELECT coalesce(sum(c.wrong), 0), coalesce(sum(c.accounts), 0), coalesce(sum(c.frozen), 0),
+            coalesce(sum(c.available), 0), coalesce(jsonb_object_agg(c.currency, jsonb_build_object('accounts', c.accounts,
+                'balance', c.balance::text, 'frozen', c.frozen::text, 'available', c.available::text))
+                FILTER (WHERE c.accounts > 0), '{}')
+        FROM (
+            SELECT a.currency::text AS currency, count(*) FILTER (WHERE a.obr_partitioned) AS accounts,
+                sum(a.balance) FILTER (WHERE a.obr_partitioned) AS balance,
+                sum(a.obr_frozen_amount::numeric) FILTER (WHERE a.obr_partitioned) AS frozen,
+                sum(a.obr_available_amount::numeric) FILTER (WHERE a.obr_partitioned) AS available,
+                count(core.obr_problem($1 AND NOT a.is_internal AND a.jurisdiction = $2, a.obr_partitioned, a.balance,
+                    a.obr_frozen_amount, a.obr_available_amount, coalesce(p.frozen_amount, 0))) AS wrong
+            FROM accounts.accounts AS a
+            LEFT JOIN core.obr_account_partitions AS p ON p.event_id = $3 AND p.account_id = a.account_id
+            GROUP BY a.currency
+        ) AS c
+        $count$
+    INTO differences, event.accounts_partitioned, event.total_frozen_amount, event.total_available_amount, by_currency
+    USING active, s.jurisdiction, evidence;
+    IF differences > 0 THEN
+        SELECT jsonb_agg(jsonb_build_object('account_id', d.account_id, 'problem', d.problem, 'balance', d.balance::text,
+            'frozen', d.frozen::text, 'available', d.available::text, 'expected', d.expected::text))
+        INTO listed
+        FROM (
+            SELECT x.*
+            FROM (
+                SELECT a.account_id, a.balance, a.obr_frozen_amount AS frozen, a.obr_available_amount AS available,
+                    coalesce(p.frozen_amount, 0) AS expected,
+                    core.obr_problem(active AND NOT a.is_internal AND a.jurisdiction = s.jurisdiction, a.obr_partitioned,
+                        a.balance, a.obr_frozen_amount, a.obr_available_amount, coalesce(p.frozen_amount, 0)) AS problem
+                FROM accounts.accounts AS a
+                LEFT JOIN core.obr_account_partitions AS p ON p.event_id = evidence AND p.account_id = a.account_id
+            ) AS x
+            WHERE x.problem IS NOT NULL
+            LIMIT 100
+        ) AS d;
+    END IF;
+    event.metadata := jsonb_build_object('differences', differences, 'accounts', listed, 'currencies', by_currency);
     INSERT INTO core.obr_partition_events AS e (event_type, haircut_pct, de_minimis_amount, equal_shares, released_pct,
         rbnz_instruction_ref, quantified_at, accounts_partitioned, total_frozen_amount, total_available_amount, activated_by,
         idempotency_key, request_hash, trace_id, correlation_id, metadata)
@@ -670,7 +698,7 @@ REVOKE EXECUTE ON FUNCTION
     core.obr_release(numeric, text, text, text [], text, text, text, text),
     core.obr_unwind(text, text, text [], text, text, text, text, text),
     core.obr_rearm(text, text, text [], text, text, text, text),
-    core.obr_differences(core.obr_resolution_state),
+    core.obr_problem(boolean, boolean, numeric, numeric, numeric, numeric),
     core.obr_reconcile(text, text, text)
 FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION

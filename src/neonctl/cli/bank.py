@@ -113,6 +113,9 @@ class Desk:
             noted["code"] = error.code
             self.log("validation_failed" if isinstance(error, UsageError) else "request_refused", code=error.code)
             raise
+        except Exception as error:
+            self.log("internal_error", error=type(error).__name__)
+            raise
         finally:
             audit.record(what, noted.pop("target", target), self.environment, outcome, noted)
 

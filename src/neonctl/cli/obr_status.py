@@ -85,7 +85,7 @@ def obr_verify_status(
     found = check_attested(text_of(file), read_public_key(key), name=str(file))
     exported = None
     if found.kind == "obr-export":
-        exported = file.with_name(Path(str(found.document["file"])).name)
+        exported = file.parent / Path(str(found.document.get("file"))).name  # beside it, whatever it says
         check_content(found, bytes_of(exported), name=str(exported))
     page = _checked_page(found, file) if found.kind == "obr-drill" else None
     result = {"valid": True, "kind": found.kind, "key_id": found.key_id, "document": found.document}

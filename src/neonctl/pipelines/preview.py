@@ -103,8 +103,9 @@ def _create(
     try:
         plan = diff(desired, observed, selection=[name], adopt=True)
     except UnsafePlanError as refusal:
-        if _says(refusal, "DATA_FLOWS_DOWN") and made.state != "refreshed":
+        if _says(refusal, "DATA_FLOWS_DOWN"):
             site.delete(made.project.id, made.branch)  # what must not be here does not stay here
+            raise _holds_production(made.parent.name) from None
         if _says(refusal, "MIGRATION_EDITED"):
             require_unedited(configuration, name, observed, services)
         raise
@@ -142,6 +143,15 @@ def _with_owner_renewed(observed: Observed, name: str, made: PreviewBranch) -> O
     if made.state == "refreshed" or snapshot.branch is None or snapshot.branch.id != made.branch.id:
         return observed
     return replace(observed, environments={**observed.environments, name: replace(snapshot, owner_renewed=True)})
+
+
+def _holds_production(parent: str) -> UnsafePlanError:
+    return UnsafePlanError(
+        "DATA_FLOWS_DOWN",
+        f"branch {parent} holds production data, which a restore brought there: its copy was deleted again",
+        hint=f"restore branch {parent} from its own past, or delete it (state: absent, --allow-delete {parent}) and "
+        "apply again",
+    )
 
 
 def _says(refusal: NeonctlError, code: str) -> bool:

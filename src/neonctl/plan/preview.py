@@ -148,10 +148,11 @@ def prunable(
 ) -> tuple[BranchSnapshot, ...]:
     """Previews whose pull request is not in ``still_open``, or that no run has refreshed for ``older_than``.
 
-    With ``repository`` only its own; one that was made without saying whose it is, is nobody's. Raises ``UsageError`` when several share the project and none is named:
-    whose numbers are these?
+    With ``repository`` only its own; one that was made without saying whose it is, is nobody's. Raises
+    ``UsageError`` when several share the project and none is named: whose numbers are these?
     """
-    named = {each.repository for branch in branches if (each := previewed(branch)) and each.repository}
+    recorded = (each.repository for branch in branches if (each := previewed(branch)) is not None)
+    named = {each.casefold() for each in recorded if each}
     if repository is None and still_open is not None and len(named) > 1:
         raise UsageError(
             "USAGE",

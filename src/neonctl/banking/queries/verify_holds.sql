@@ -25,7 +25,7 @@ WITH base AS (
 
 -- holds_checks --
 checked AS (
-    SELECT r.account_id, r.seq, r.row_hash, lead(r.seq) OVER w IS NULL AS is_last,
+    SELECT r.account_id, r.seq, r.row_hash,
         r.row_hash = sha256(r.prev_hash || uuid_send(r.account_id) || int8send(r.seq) || uuid_send(r.hold_id)
             || convert_to(left(r.event, 1), 'UTF8') || int8send((r.amount * 100)::bigint)
             || int8send((r.available_after * 100)::bigint) || int4send(r.account_version) || timestamptz_send(r.expires_at)
@@ -33,12 +33,12 @@ checked AS (
             || convert_to(concat(octet_length(r.reason), ':', r.reason, octet_length(r.idempotency_key), ':', r.idempotency_key,
                 octet_length(r.payment_id), ':', r.payment_id), 'UTF8'))
         AND r.prev_hash = lag(r.row_hash, 1, r.base_head) OVER w
-        AND r.seq = lag(r.seq, 1, r.base_seq) OVER w + 1 AS fine
+        AND r.seq = r.base_seq + row_number() OVER w AS fine
     FROM rows AS r
     WINDOW w AS (PARTITION BY r.account_id ORDER BY r.seq)
 ), chains AS (
     SELECT c.account_id, count(*) AS n, bool_and(c.fine IS TRUE) AS fine, max(c.seq) AS seq,
-        max(c.row_hash) FILTER (WHERE c.is_last) AS head
+        substr(max(int8send(c.seq) || c.row_hash), 9) AS head
     FROM checked AS c
     GROUP BY c.account_id
 ), judged AS (

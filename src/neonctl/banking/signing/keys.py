@@ -26,11 +26,20 @@ Private = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
 Public = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey
 
 _COORDINATE_BYTES: Final = 32
-_FIELD: Final = 2**255 - 19
-_OF_ORDER_8: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
-#: y of the eight points of small order. One of them as a key holds for signatures that nobody made.
-_WEAK: Final = frozenset({0, 1, _FIELD - 1, _OF_ORDER_8, _FIELD - _OF_ORDER_8})
 _ENCRYPTED: Final = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
+#: Points of small order, sign bit cleared: with such an Ed25519 key signatures can be made by anybody.
+_WEAK: Final = frozenset(
+    bytes.fromhex(point)
+    for point in (
+        "00" * 32,
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ec" + "ff" * 30 + "7f",
+        "ed" + "ff" * 30 + "7f",
+        "ee" + "ff" * 30 + "7f",
+    )
+)
 #: Members of a public JWK, in the order of the thumbprint (RFC 7638 3.2: required ones only, by name).
 _MEMBERS: Mapping[str, tuple[str, ...]] = MappingProxyType({"OKP": ("crv", "kty", "x"), "EC": ("crv", "kty", "x", "y")})
 
@@ -154,8 +163,8 @@ def public_from_jwk(jwk: Mapping[str, object], *, name: str) -> PublicKey:
     kind = members.get("kty", "")
     if kind in _MEMBERS and set(jwk) == set(_MEMBERS[kind]) == set(members):
         try:
-            found = PublicKey(_from_members(members))
-            if found.jwk == members and not _is_weak(found.key):
+            found = _usable(_from_members(members), name)
+            if found.jwk == members:
                 return found
         except ValueError:
             pass
@@ -174,21 +183,16 @@ def _from_members(members: Mapping[str, str]) -> Public:
 
 
 def _usable(key: object, name: str) -> PublicKey:
-    if isinstance(key, ed25519.Ed25519PublicKey):
-        if _is_weak(key):
-            raise _invalid(f"{name} is a key that anybody can sign for", "it is no key that was ever made")
+    if isinstance(key, ed25519.Ed25519PublicKey) and not _weak(key):
         return PublicKey(key)
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
         return PublicKey(key)
     raise _invalid(f"{name} is of a kind that does not sign here", "it takes Ed25519 and P-256")
 
 
-def _is_weak(key: Public) -> bool:
-    """Whether an Ed25519 key is a point of small order, or written as no key is: y not below the field's prime."""
-    if not isinstance(key, ed25519.Ed25519PublicKey):
-        return False
-    y = int.from_bytes(key.public_bytes_raw(), "little") & (2**255 - 1)
-    return y >= _FIELD or y in _WEAK
+def _weak(key: ed25519.Ed25519PublicKey) -> bool:
+    point = key.public_bytes_raw()
+    return point[:-1] + bytes([point[-1] & 0x7F]) in _WEAK
 
 
 def _invalid(message: str, hint: str) -> UsageError:
