@@ -95,8 +95,7 @@ def test_activation_unwinding_and_standings_amid_postings_and_holds(obr: Resolut
             elif kind < 0.8:
                 held = obr.hold(a, "1.00", conn)
                 conn.execute("SELECT accounts.release_hold(%s, 'DONE')", [held])
-            else:  # a standing and a posting in one transaction, which takes accounts in the order of their ids, too
-                a, b = sorted((a, b))
+            else:  # a standing and a posting in one transaction
                 with conn.transaction():
                     reason = draw.choice([None, "NOTICE_PENDING"])
                     conn.execute("SELECT accounts.set_account_status(%s, 'ACTIVE', %s)", [mine, reason])

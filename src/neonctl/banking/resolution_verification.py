@@ -91,8 +91,11 @@ class _Need:
     asked: Mapping[str, object]
 
 
-def read_record(conn: psycopg.Connection[TupleRow]) -> Record:
-    """The whole record as it was at one instant, over a connection in autocommit that is used for nothing else."""
+def read_record(conn: psycopg.Connection[TupleRow], *, evidence: bool = True) -> Record:
+    """The whole record as it was at one instant, over a connection in autocommit that is used for nothing else.
+
+    ``evidence``: with what each account's is compared to, for ``record_faults``; it takes a look at every one of them.
+    """
     file, doing = "resolution_record", "reading the resolution's record"
     conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     with transaction(conn, doing):
@@ -100,8 +103,8 @@ def read_record(conn: psycopg.Connection[TupleRow]) -> Record:
             events=read_events(conn),
             documents=read_instructions(conn),
             keys=list_keys(conn),
-            evidence=rows(conn, file, "evidence", Evidence, doing=doing),
-            unlike=rows(conn, file, "unlike_evidence", UnlikeEvidence, doing=doing),
+            evidence=rows(conn, file, "evidence", Evidence, doing=doing) if evidence else (),
+            unlike=rows(conn, file, "unlike_evidence", UnlikeEvidence, doing=doing) if evidence else (),
             standing=next(iter(rows(conn, file, "standing", Standing, doing=doing)), None),
             last_event_no=sum(each.last_event_no for each in rows(conn, file, "last_event_no", _Last, doing=doing)),
         )
