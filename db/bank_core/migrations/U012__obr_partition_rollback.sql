@@ -1,4 +1,22 @@
 -- squawk-ignore-file require-concurrent-index-deletion
+CREATE OR REPLACE FUNCTION accounts.check_shares() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    account uuid := coalesce(NEW.account_id, OLD.account_id);
+    shares numeric;
+BEGIN
+    PERFORM FROM accounts.accounts AS a WHERE a.account_id = account FOR NO KEY UPDATE;
+    SELECT sum(r.balance_share_pct) INTO shares
+    FROM accounts.account_party_relationships AS r
+    WHERE r.account_id = account AND r.role = 'HOLDER' AND (r.valid_to IS NULL OR r.valid_to > clock_timestamp());
+    IF shares <> 100 THEN -- NULL: no holder
+        RAISE EXCEPTION 'account %: the holders'' shares sum to %, not to 100', account, shares
+            USING ERRCODE = 'NB018', CONSTRAINT = 'SHARES_NOT_100';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION accounts.set_account_status(
     p_account_id uuid, p_status text, p_restriction_reason text DEFAULT NULL, p_actor text DEFAULT NULL,
     p_trace_id text DEFAULT NULL, p_correlation_id text DEFAULT NULL,

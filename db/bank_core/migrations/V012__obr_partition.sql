@@ -162,6 +162,41 @@ FOR EACH STATEMENT EXECUTE FUNCTION core.enter_ledger_first();
 ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_enters_ledger;
 ALTER TABLE accounts.account_party_relationships ENABLE ALWAYS TRIGGER trg_acct_party_rel_enters_ledger;
 
+-- Holders' shares sum to 100 now and from each later moment on at which a holder comes or goes: what is entered ahead must
+-- not stop an activation on the day. The account's lock makes two that add holders at once see each other.
+CREATE OR REPLACE FUNCTION accounts.check_shares() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    account uuid := coalesce(NEW.account_id, OLD.account_id);
+    present timestamptz;
+    wrong record;
+BEGIN
+    PERFORM FROM accounts.accounts AS a WHERE a.account_id = account FOR NO KEY UPDATE;
+    present := clock_timestamp();
+    SELECT m.moment, sum(h.balance_share_pct) AS shares INTO wrong
+    FROM (
+        SELECT present AS moment
+        UNION
+        SELECT x.moment
+        FROM accounts.account_party_relationships AS r
+        CROSS JOIN LATERAL (VALUES (r.valid_from), (r.valid_to)) AS x (moment)
+        WHERE r.account_id = account AND r.role = 'HOLDER' AND x.moment > present
+    ) AS m
+    JOIN accounts.account_party_relationships AS h ON h.account_id = account AND h.role = 'HOLDER'
+        AND h.valid_from <= m.moment AND (h.valid_to IS NULL OR h.valid_to > m.moment)
+    GROUP BY m.moment
+    HAVING sum(h.balance_share_pct) <> 100 -- no row: no holder
+    ORDER BY m.moment
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'account %: the holders'' shares sum to %, not to 100, from % on', account, wrong.shares,
+            to_char(wrong.moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+            USING ERRCODE = 'NB018', CONSTRAINT = 'SHARES_NOT_100';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION accounts.set_account_status(
     p_account_id uuid, p_status text, p_restriction_reason text DEFAULT NULL, p_actor text DEFAULT NULL,
     p_trace_id text DEFAULT NULL, p_correlation_id text DEFAULT NULL,
