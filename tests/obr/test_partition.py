@@ -9,7 +9,7 @@ import pytest
 
 from bank_database import open_customer, open_internal
 from neonctl.banking.accounts import Holder, NewAccount, open_account
-from obr.conftest import Resolution, claims, one, refused
+from obr.conftest import Resolution, claims, refused
 
 
 def _joint(obr: Resolution, money: str, *shares: str) -> uuid.UUID:
@@ -107,7 +107,9 @@ def test_shares_that_do_not_sum_to_100_are_refused_before_anything_happens(obr: 
     owner = obr.bank.connect("superuser")
     table = "accounts.account_party_relationships"  # only past its trigger, which looks ahead as well
     owner.execute(f"ALTER TABLE {table} DISABLE TRIGGER trg_acct_party_rel_shares")
-    owner.execute(f"UPDATE {table} SET balance_share_pct = 30 WHERE account_id = %s AND balance_share_pct = 40", [wrong])
+    owner.execute(
+        f"UPDATE {table} SET balance_share_pct = 30 WHERE account_id = %s AND balance_share_pct = 40", [wrong]
+    )
     owner.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER trg_acct_party_rel_shares")
     error = refused("OBR_SHARES_NOT_100", obr.activate)
     assert error.diag.message_detail == str(wrong)
