@@ -24,7 +24,7 @@ from neonctl.banking.resolution_trust import public_key_of
 from neonctl.banking.signing.claims import Action, canonical_haircut, canonical_percent
 from neonctl.banking.signing.instruction import Instruction, check_asked, parse_instruction
 from neonctl.banking.signing.jws import Jws, signed_by
-from neonctl.banking.statement import rows, transaction
+from neonctl.banking.statement import patiently, rows
 from neonctl.errors import NeonctlError
 
 #: An act may have been under way so long when its documents were kept.
@@ -92,22 +92,31 @@ class _Need:
 
 
 def read_record(conn: psycopg.Connection[TupleRow], *, evidence: bool = True) -> Record:
-    """The whole record as it was at one instant, over a connection in autocommit that is used for nothing else.
+    """The whole record as it was at one instant, over a connection in autocommit, outside of any transaction.
 
     ``evidence``: with what each account's is compared to, for ``record_faults``; it takes a look at every one of them.
     """
-    file, doing = "resolution_record", "reading the resolution's record"
+    doing = "reading the resolution's record"
+    before = conn.isolation_level
     conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    with transaction(conn, doing):
-        return Record(
-            events=read_events(conn),
-            documents=read_instructions(conn),
-            keys=list_keys(conn),
-            evidence=rows(conn, file, "evidence", Evidence, doing=doing) if evidence else (),
-            unlike=rows(conn, file, "unlike_evidence", UnlikeEvidence, doing=doing) if evidence else (),
-            standing=next(iter(rows(conn, file, "standing", Standing, doing=doing)), None),
-            last_event_no=sum(each.last_event_no for each in rows(conn, file, "last_event_no", _Last, doing=doing)),
-        )
+    try:
+        with patiently(conn, doing):
+            return _read(conn, doing, evidence=evidence)
+    finally:
+        conn.isolation_level = before
+
+
+def _read(conn: psycopg.Connection[TupleRow], doing: str, *, evidence: bool) -> Record:
+    file = "resolution_record"
+    return Record(
+        events=read_events(conn),
+        documents=read_instructions(conn),
+        keys=list_keys(conn),
+        evidence=rows(conn, file, "evidence", Evidence, doing=doing) if evidence else (),
+        unlike=rows(conn, file, "unlike_evidence", UnlikeEvidence, doing=doing) if evidence else (),
+        standing=next(iter(rows(conn, file, "standing", Standing, doing=doing)), None),
+        last_event_no=sum(each.last_event_no for each in rows(conn, file, "last_event_no", _Last, doing=doing)),
+    )
 
 
 def record_faults(record: Record, *, scope: str) -> Iterator[RecordFault]:
