@@ -122,6 +122,11 @@ BEGIN
             USING ERRCODE = 'NB016', CONSTRAINT = 'LEDGER_MANAGED';
     END IF;
     IF NOT NEW.is_internal THEN
+        -- In an older snapshot the state may be that of before an activation, or of before its end.
+        IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
+            RAISE EXCEPTION 'a customer''s account is opened in READ COMMITTED: a resolution may have begun or ended meanwhile'
+                USING ERRCODE = 'NB023', CONSTRAINT = 'READ_COMMITTED_REQUIRED';
+        END IF;
         SELECT x.* INTO s FROM core.obr_resolution_state AS x WHERE x.id = 'current';
         IF s.resolution_state = 'activated' AND NEW.jurisdiction = s.jurisdiction THEN
             NEW.obr_partitioned := true;
