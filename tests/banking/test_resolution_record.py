@@ -171,6 +171,104 @@ def test_a_row_written_by_the_owner_is_exposed(history):
     assert "haircut 0.2500" in said["event 1"]
 
 
+@pytest.fixture
+def under_way(bank):
+    """Activated, a tranche released; one joint account, one that is frozen by half."""
+    officer, app = bank.connect("resolution_officer"), bank.connect("app_user")
+    for parties in ((uuid4(),), (uuid4(), uuid4())):
+        open_customer(app, money="100.00", parties=parties)
+    clock = read_status(officer).as_of
+    terms = {"scope": SCOPE, "reference": "RBNZ 1", "trace": TRACE}
+    begin = clock.replace(microsecond=0) - timedelta(minutes=1)
+    for name in ("anna", "ben"):
+        register_key(officer, NewKey(name, "officer", SIGNERS[name].public.jwk, begin), **terms)
+    both = ("anna", "ben")
+    documents = signed(clock, "activate", *both, haircut="0.5000", de_minimis="0.00", equal_shares=False)
+    activate(officer, Order("RBNZ 1", documents, SCOPE, "a"), haircut=Decimal("0.5"), trace=TRACE)
+    documents = signed(clock, "release", *both, percent="10.00")
+    release(officer, Order("RBNZ 1", documents, SCOPE, "r"), percent=Decimal(10), trace=TRACE)
+    return bank
+
+
+def past_the_triggers(bank, *texts):
+    """What the owner of the tables does who takes their triggers away, and puts them back."""
+    tables = ("core.obr_resolution_state", "core.obr_account_partitions", "core.obr_holder_partitions")
+    owner = bank.connect("superuser")
+    with owner.transaction():
+        for table in tables:
+            owner.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        for text in texts:
+            owner.execute(text)
+        for table in tables:
+            owner.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+
+
+_NOTHING = (
+    "haircut_pct = NULL, de_minimis_amount = NULL, equal_shares = NULL, rbnz_instruction_ref = NULL,"
+    " activation_event_id = NULL, partition_event_id = NULL, quantified_at = NULL, released_pct = NULL,"
+    " activated_at = NULL, activated_by = NULL"
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        f"resolution_state = 'normal', {_NOTHING}",  # the gate is open, and nothing else would say so
+        f"resolution_state = 'pre_positioned', {_NOTHING}",
+        "resolution_state = 'resolved', resolved_at = now(), resolved_by = 'me'",
+        "jurisdiction = 'AU'",
+        "haircut_pct = 0.1",
+        "de_minimis_amount = 1",
+        "released_pct = 50",
+        "rbnz_instruction_ref = 'another'",
+        "partition_event_id = activation_event_id",
+        "quantified_at = now()",
+        "activated_by = 'another'",
+    ],
+)
+def test_a_state_that_no_event_left_is_exposed(under_way, change):
+    reader = under_way.connect("readonly")
+    assert faults(read_record(reader)) == []
+    past_the_triggers(under_way, f"UPDATE core.obr_resolution_state SET {change}")
+    found = faults(read_record(under_way.connect("readonly")))
+    assert found
+    assert all(each.startswith("the state: ") for each in found)
+
+
+def test_a_missing_state_and_events_out_of_course_are_exposed(history):
+    record = read_record(history.connect("readonly"))
+    assert faults(replace(record, standing=None)) == ["the state: is missing"]
+    backwards = [replace(record.events[0], event_type="OBR_UNWOUND"), *record.events[1:]]
+    assert "event 1: cannot happen to a bank that is pre_positioned" in faults(replace(record, events=backwards))
+    otherwise = [*record.events[:2], replace(record.events[2], status="resolved"), *record.events[3:]]
+    assert "event 3: says that it left the bank resolved, not activated" in faults(replace(record, events=otherwise))
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("obr_account_partitions", "frozen_amount = frozen_amount + s.n, available_amount = available_amount - s.n"),
+        ("obr_holder_partitions", "frozen_amount = frozen_amount + s.n, available_amount = available_amount - s.n"),
+        ("obr_holder_partitions", "balance_at = balance_at + s.n"),
+        ("obr_holder_partitions", "available_amount = available_amount + s.n"),
+    ],
+)
+@pytest.mark.parametrize("event_no", [1, 2])
+def test_evidence_that_sums_up_and_is_not_what_was_worked_out_is_exposed(under_way, table, change, event_no):
+    """What one account is given, another loses: all sums stay as they are."""
+    if event_no == 2 and table == "obr_holder_partitions":
+        event_no = 1  # a release has none of its own
+    past_the_triggers(
+        under_way,
+        f"UPDATE core.{table} AS x SET {change} FROM (SELECT p.account_id, CASE row_number() OVER (ORDER BY p.account_id)"
+        " WHEN 1 THEN 1 ELSE -1 END AS n FROM core.obr_account_partitions AS p JOIN core.obr_partition_events AS e"
+        f" ON e.event_id = p.event_id AND e.event_no = {event_no}) AS s WHERE s.account_id = x.account_id"
+        f" AND x.event_id = (SELECT e.event_id FROM core.obr_partition_events AS e WHERE e.event_no = {event_no})",
+    )
+    found = faults(read_record(under_way.connect("readonly")))
+    assert any("is not what the arithmetic gives" in each and each.startswith("event ") for each in found)
+
+
 def test_an_export_is_the_same_bytes_each_time_and_holds_what_was_signed(history):
     reader = history.connect("readonly")
     events, documents = read_events(reader), read_instructions(reader)

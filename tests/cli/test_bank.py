@@ -62,6 +62,8 @@ def test_an_account_is_opened_shown_and_closed(provisioned):
         second: "33.3333",
     }
     assert (shown["overdraft_limit"], shown["status"], shown["currency"]) == ("250.00", "ACTIVE", "AUD")
+    odd = ("account", "set-status", opened["account_id"], "--status", "RESTRICTED", "--reason", "as ordered")
+    assert refusal(provisioned, *odd) == (64, "REASON_INVALID", False)
     closing = ("account", "set-status", opened["account_id"], "--status", "CLOSED")
     assert json_of(provisioned, *closing)["changed"]
     assert not json_of(provisioned, *closing)["changed"]

@@ -68,6 +68,9 @@ def test_the_second_officer_is_one_even_when_two_come_at_once(bare: Resolution) 
         {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43, "d": "A" * 43},
         {"kty": "OKP", "crv": "X25519", "x": "A" * 43},
         {"kty": "EC", "crv": "P-256", "x": "A" * 43},
+        # The key of 43 A, in letters that no key is written in: it would be a second id of the same key.
+        {"kty": "OKP", "crv": "Ed25519", "x": "A" * 42 + "B"},
+        {"kty": "EC", "crv": "P-256", "x": "A" * 43, "y": "A" * 42 + "D"},
         {"kty": "RSA", "n": "A", "e": "AQAB"},
         {},
     ],

@@ -145,7 +145,7 @@ def test_a_write_off_of_unknown_accounts_twice_or_behind_holds_is_refused(obr: R
     hold = obr.hold(account, "90.00")
     obr.activate()
     for file in ('{"x": "1.00"}', json.dumps({str(uuid.uuid4()): "1.00"}), "[]", "not json", f'{{"{account}": "1.00", "{account}": "2.00"}}',
-                 json.dumps({str(obr.till): "1.00"})):  # fmt: skip
+                 json.dumps({str(obr.till): "1.00"}), f'{{"{account}": null}}', f'{{"{account}": 1.50}}'):  # fmt: skip
         refused("OBR_WRITE_OFF_INVALID", lambda file=file: obr.unwind(file))
     error = refused("OBR_WRITE_OFF_INVALID", lambda: obr.unwind(json.dumps({str(account): "20.00"})))
     assert "holds are in the way" in (error.diag.message_detail or "")

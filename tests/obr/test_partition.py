@@ -9,7 +9,7 @@ import pytest
 
 from bank_database import open_customer, open_internal
 from neonctl.banking.accounts import Holder, NewAccount, open_account
-from obr.conftest import Resolution, claims, one, refused
+from obr.conftest import Resolution, claims, refused
 
 
 def _joint(obr: Resolution, money: str, *shares: str) -> uuid.UUID:
@@ -104,18 +104,34 @@ def test_equal_shares_are_a_switch_and_on_record(obr: Resolution) -> None:
 
 def test_shares_that_do_not_sum_to_100_are_refused_before_anything_happens(obr: Resolution) -> None:
     right, wrong = obr.customer("10.00"), _joint(obr, "10.00", "60", "40")
-    later = one(obr.app, "SELECT clock_timestamp() + interval '300 milliseconds' AS at", [])["at"]
-    obr.app.execute(  # sums to 100 until it ends
-        "UPDATE accounts.account_party_relationships SET valid_to = %s WHERE account_id = %s AND balance_share_pct = 40",
-        [later, wrong],
+    owner = obr.bank.connect("superuser")
+    table = "accounts.account_party_relationships"  # only past its trigger, which looks ahead as well
+    owner.execute(f"ALTER TABLE {table} DISABLE TRIGGER trg_acct_party_rel_shares")
+    owner.execute(
+        f"UPDATE {table} SET balance_share_pct = 30 WHERE account_id = %s AND balance_share_pct = 40", [wrong]
     )
-    obr.app.execute("SELECT pg_sleep_until(%s)", [later])
+    owner.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER trg_acct_party_rel_shares")
     error = refused("OBR_SHARES_NOT_100", obr.activate)
     assert error.diag.message_detail == str(wrong)
     assert obr.split(right) == ("0.00", "0.00")
     assert obr.state()["resolution_state"] == "pre_positioned"
     assert obr.reader.execute("SELECT count(*) FROM core.obr_account_partitions").fetchone() == (0,)
     assert obr.activate(equal_shares=True)["accounts_partitioned"] == 2
+
+
+def test_what_is_entered_ahead_does_not_stop_an_activation_on_the_day(obr: Resolution) -> None:
+    """A share that ends, or begins, without another's: the day on which it does would be no day to activate on."""
+    account, joint = obr.customer("10.00"), _joint(obr, "10.00", "60", "40")
+    table = "accounts.account_party_relationships"
+    leave = f"UPDATE {table} SET valid_to = now() + interval '1 day' WHERE account_id = %s AND balance_share_pct = 40"
+    join = f"INSERT INTO {table} (account_id, party_id, role, balance_share_pct, valid_from)"
+    join += " VALUES (%s, gen_random_uuid(), 'HOLDER', %s, now() + interval '1 day')"
+    refused("SHARES_NOT_100", lambda: obr.app.execute(leave.encode(), [joint]))
+    refused("SHARES_NOT_100", lambda: obr.app.execute(join.encode(), [account, 1]))
+    with obr.app.transaction():  # one goes, another comes
+        obr.app.execute(leave.encode(), [joint])
+        obr.app.execute(join.encode(), [joint, 40])
+    assert obr.activate()["accounts_partitioned"] == 2
 
 
 def test_an_account_without_holders_is_one_depositors(obr: Resolution) -> None:

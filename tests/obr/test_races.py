@@ -10,7 +10,7 @@ from decimal import Decimal
 import psycopg
 
 from ledger.proof import problems
-from obr.conftest import Connection, Resolution, claims
+from obr.conftest import Connection, Resolution, claims, refused
 
 
 def together(works: Sequence[Callable[[], object]]) -> list[psycopg.Error]:
@@ -186,6 +186,22 @@ def test_an_account_opened_during_activation_takes_part(obr: Resolution) -> None
     waiting.join()
     assert len(opened) == 1
     assert obr.reconcile()["differences"] == 0
+
+
+def test_no_account_is_opened_in_a_snapshot_from_before(obr: Resolution) -> None:
+    """An older snapshot still sees the state from before an activation or an unwinding, and waiting does not help it."""
+    obr.customer("100.00")
+    text = "SELECT account_id FROM accounts.open_account('NZD', 'NZ', ARRAY[gen_random_uuid()])"
+    for act in (obr.activate, obr.unwind):
+        for level in (psycopg.IsolationLevel.REPEATABLE_READ, psycopg.IsolationLevel.SERIALIZABLE):
+            late = obr.bank.connect("app_user")
+            late.isolation_level = level
+            with late.transaction(force_rollback=True):
+                late.execute("SELECT count(*) FROM accounts.accounts")
+                if level == psycopg.IsolationLevel.REPEATABLE_READ:
+                    act()
+                refused("READ_COMMITTED_REQUIRED", lambda late=late: late.execute(text))
+        assert obr.reconcile()["differences"] == 0
 
 
 def test_a_snapshot_of_the_day_is_not_in_the_way(obr: Resolution) -> None:

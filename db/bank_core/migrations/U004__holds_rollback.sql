@@ -5,6 +5,7 @@ DROP TRIGGER trg_pending_holds_after ON accounts.pending_holds;
 DROP TRIGGER trg_pending_holds_before ON accounts.pending_holds;
 DROP FUNCTION accounts.after_hold();
 DROP FUNCTION accounts.before_hold();
+DROP FUNCTION accounts.held(uuid);
 DROP FUNCTION accounts.spendable(uuid);
 DROP FUNCTION accounts.apply_hold(accounts.pending_holds, text, integer);
 DROP TABLE core.hold_log;

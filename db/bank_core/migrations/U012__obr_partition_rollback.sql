@@ -1,32 +1,4 @@
 -- squawk-ignore-file require-concurrent-index-deletion
-CREATE OR REPLACE FUNCTION accounts.set_account_status(
-    p_account_id uuid, p_status text, p_restriction_reason text DEFAULT NULL, p_actor text DEFAULT NULL,
-    p_trace_id text DEFAULT NULL, p_correlation_id text DEFAULT NULL,
-    OUT account_id uuid, OUT status text, OUT restriction_reason text, OUT version integer, OUT changed boolean
-)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    before accounts.accounts;
-BEGIN
-    SELECT a.* INTO before FROM accounts.accounts AS a WHERE a.account_id = p_account_id FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'no account %', p_account_id USING ERRCODE = 'NB004', CONSTRAINT = 'ACCOUNT_NOT_FOUND';
-    END IF;
-    changed := (before.status, before.restriction_reason) IS DISTINCT FROM (p_status, p_restriction_reason);
-    IF changed THEN
-        PERFORM set_config('neonctl.actor', coalesce(p_actor, ''), true),
-            set_config('neonctl.trace_id', coalesce(p_trace_id, ''), true),
-            set_config('neonctl.correlation_id', coalesce(p_correlation_id, ''), true);
-        UPDATE accounts.accounts AS a
-        SET status = p_status, restriction_reason = p_restriction_reason
-        WHERE a.account_id = p_account_id;
-    END IF;
-    SELECT a.account_id, a.status, a.restriction_reason, a.version
-    INTO set_account_status.account_id, set_account_status.status, set_account_status.restriction_reason, set_account_status.version
-    FROM accounts.accounts AS a
-    WHERE a.account_id = p_account_id;
-END
-$$;
 DROP TRIGGER trg_acct_party_rel_enters_ledger ON accounts.account_party_relationships;
 DROP TRIGGER trg_accounts_enters_ledger ON accounts.accounts;
 DROP FUNCTION core.enter_ledger_first();

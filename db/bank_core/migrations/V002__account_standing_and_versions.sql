@@ -266,19 +266,35 @@ ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_money;
 ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_standing;
 ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_standing_recorded;
 
--- Holders' shares sum to 100. The account's lock makes two that add holders at once see each other.
+-- Holders' shares sum to 100 now and from each later moment on at which a holder comes or goes: what is entered ahead must
+-- not stop an activation on the day. The account's lock makes two that add holders at once see each other.
 CREATE FUNCTION accounts.check_shares() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     account uuid := coalesce(NEW.account_id, OLD.account_id);
-    shares numeric;
+    present timestamptz;
+    wrong record;
 BEGIN
     PERFORM FROM accounts.accounts AS a WHERE a.account_id = account FOR NO KEY UPDATE;
-    SELECT sum(r.balance_share_pct) INTO shares
-    FROM accounts.account_party_relationships AS r
-    WHERE r.account_id = account AND r.role = 'HOLDER' AND (r.valid_to IS NULL OR r.valid_to > clock_timestamp());
-    IF shares <> 100 THEN -- NULL: no holder
-        RAISE EXCEPTION 'account %: the holders'' shares sum to %, not to 100', account, shares
+    present := clock_timestamp();
+    SELECT m.moment, sum(h.balance_share_pct) AS shares INTO wrong
+    FROM (
+        SELECT present AS moment
+        UNION
+        SELECT x.moment
+        FROM accounts.account_party_relationships AS r
+        CROSS JOIN LATERAL (VALUES (r.valid_from), (r.valid_to)) AS x (moment)
+        WHERE r.account_id = account AND r.role = 'HOLDER' AND x.moment > present
+    ) AS m
+    JOIN accounts.account_party_relationships AS h ON h.account_id = account AND h.role = 'HOLDER'
+        AND h.valid_from <= m.moment AND (h.valid_to IS NULL OR h.valid_to > m.moment)
+    GROUP BY m.moment
+    HAVING sum(h.balance_share_pct) <> 100 -- no row: no holder
+    ORDER BY m.moment
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'account %: the holders'' shares sum to %, not to 100, from % on', account, wrong.shares,
+            to_char(wrong.moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
             USING ERRCODE = 'NB018', CONSTRAINT = 'SHARES_NOT_100';
     END IF;
     RETURN NULL;
@@ -363,6 +379,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     before accounts.accounts;
 BEGIN
+    PERFORM pg_advisory_xact_lock_shared(1313620290, 1); -- before any row, as everywhere
     SELECT a.* INTO before FROM accounts.accounts AS a WHERE a.account_id = p_account_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'no account %', p_account_id USING ERRCODE = 'NB004', CONSTRAINT = 'ACCOUNT_NOT_FOUND';

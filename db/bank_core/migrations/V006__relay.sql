@@ -5,11 +5,13 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT to_char(p_moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 $$;
 
--- The events of one outbox row, in the order in which to publish them.
+-- The events of one outbox row, in the order in which to publish them. One that tells of no account is named by what it
+-- tells of.
 CREATE FUNCTION core.outbox_events(p_row core.outbox)
 RETURNS TABLE (n integer, event_id text, event_type text, payload jsonb)
 LANGUAGE sql STABLE AS $$
-    SELECT 0, ((p_row).payload ->> 'account_id') || ':' || ((p_row).payload ->> 'version'), (p_row).event_type, (p_row).payload
+    SELECT 0, coalesce(((p_row).payload ->> 'account_id') || ':' || ((p_row).payload ->> 'version'), (p_row).aggregate_id::text),
+        (p_row).event_type, (p_row).payload
     WHERE (p_row).payload IS NOT NULL
     UNION ALL
     (SELECT 0, (p_row).aggregate_id::text, (p_row).event_type, jsonb_build_object(

@@ -132,7 +132,7 @@ BEGIN
         RAISE EXCEPTION 'no jurisdiction %', p_jurisdiction USING ERRCODE = 'NB019', CONSTRAINT = 'JURISDICTION_UNKNOWN';
     END IF;
     IF clock_timestamp() <= cutoff_at THEN
-        RAISE EXCEPTION 'the day ends at % in %', cutoff_at, p_jurisdiction
+        RAISE EXCEPTION '% ends in % at %', p_snapshot_date, p_jurisdiction, core.rfc3339(cutoff_at)
             USING ERRCODE = 'NB019', CONSTRAINT = 'SNAPSHOT_TOO_EARLY';
     END IF;
     IF current_setting('transaction_isolation') <> 'read committed' THEN

@@ -122,6 +122,11 @@ BEGIN
             USING ERRCODE = 'NB016', CONSTRAINT = 'LEDGER_MANAGED';
     END IF;
     IF NOT NEW.is_internal THEN
+        -- In an older snapshot the state may be that of before an activation, or of before its end.
+        IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
+            RAISE EXCEPTION 'a customer''s account is opened in READ COMMITTED: a resolution may have begun or ended meanwhile'
+                USING ERRCODE = 'NB023', CONSTRAINT = 'READ_COMMITTED_REQUIRED';
+        END IF;
         SELECT x.* INTO s FROM core.obr_resolution_state AS x WHERE x.id = 'current';
         IF s.resolution_state = 'activated' AND NEW.jurisdiction = s.jurisdiction THEN
             NEW.obr_partitioned := true;
@@ -156,36 +161,6 @@ CREATE TRIGGER trg_acct_party_rel_enters_ledger BEFORE INSERT OR UPDATE OR DELET
 FOR EACH STATEMENT EXECUTE FUNCTION core.enter_ledger_first();
 ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_enters_ledger;
 ALTER TABLE accounts.account_party_relationships ENABLE ALWAYS TRIGGER trg_acct_party_rel_enters_ledger;
-
-CREATE OR REPLACE FUNCTION accounts.set_account_status(
-    p_account_id uuid, p_status text, p_restriction_reason text DEFAULT NULL, p_actor text DEFAULT NULL,
-    p_trace_id text DEFAULT NULL, p_correlation_id text DEFAULT NULL,
-    OUT account_id uuid, OUT status text, OUT restriction_reason text, OUT version integer, OUT changed boolean
-)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    before accounts.accounts;
-BEGIN
-    PERFORM pg_advisory_xact_lock_shared(1313620290, 1); -- before any row, as everywhere
-    SELECT a.* INTO before FROM accounts.accounts AS a WHERE a.account_id = p_account_id FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'no account %', p_account_id USING ERRCODE = 'NB004', CONSTRAINT = 'ACCOUNT_NOT_FOUND';
-    END IF;
-    changed := (before.status, before.restriction_reason) IS DISTINCT FROM (p_status, p_restriction_reason);
-    IF changed THEN
-        PERFORM set_config('neonctl.actor', coalesce(p_actor, ''), true),
-            set_config('neonctl.trace_id', coalesce(p_trace_id, ''), true),
-            set_config('neonctl.correlation_id', coalesce(p_correlation_id, ''), true);
-        UPDATE accounts.accounts AS a
-        SET status = p_status, restriction_reason = p_restriction_reason
-        WHERE a.account_id = p_account_id;
-    END IF;
-    SELECT a.account_id, a.status, a.restriction_reason, a.version
-    INTO set_account_status.account_id, set_account_status.status, set_account_status.restriction_reason, set_account_status.version
-    FROM accounts.accounts AS a
-    WHERE a.account_id = p_account_id;
-END
-$$;
 
 REVOKE EXECUTE ON FUNCTION
     core.enter_ledger_first(), accounts.keep_obr_available(), accounts.lift_in_resolution(), accounts.account_birth_in_resolution()

@@ -292,9 +292,10 @@ DECLARE
     names text[] := CASE signs_with WHEN 'EdDSA' THEN '{crv,kty,x}' ELSE '{crv,kty,x,y}' END;
     known core.obr_keys;
 BEGIN
+    -- 256 bits are 43 characters, the last of which has two to spare: other bits there would be another id of the same key.
     IF signs_with IS NULL OR (SELECT array_agg(m.k ORDER BY m.k) FROM jsonb_object_keys(p_public_jwk) AS m (k)) <> names
-        OR NOT (p_public_jwk ->> 'x') ~ '^[A-Za-z0-9_-]{43}$'
-        OR NOT coalesce(p_public_jwk ->> 'y', p_public_jwk ->> 'x') ~ '^[A-Za-z0-9_-]{43}$'
+        OR NOT (p_public_jwk ->> 'x') ~ '^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$'
+        OR NOT coalesce(p_public_jwk ->> 'y', p_public_jwk ->> 'x') ~ '^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$'
     THEN
         RAISE EXCEPTION 'a public key is a JWK of Ed25519 or P-256, with its required members only'
             USING ERRCODE = 'NB032', CONSTRAINT = 'OBR_KEY_INVALID';

@@ -537,7 +537,10 @@ BEGIN
     IF p_permanent_haircut IS NOT NULL THEN
         BEGIN
             amounts := p_permanent_haircut::jsonb;
-            IF jsonb_typeof(amounts) <> 'object' OR (SELECT count(*) <> count(DISTINCT k) FROM json_object_keys(p_permanent_haircut::json) AS x (k)) THEN
+            IF jsonb_typeof(amounts) <> 'object'
+                OR (SELECT count(*) <> count(DISTINCT k) FROM json_object_keys(p_permanent_haircut::json) AS x (k))
+                OR EXISTS (SELECT FROM jsonb_each(amounts) AS x (k, v) WHERE jsonb_typeof(x.v) <> 'string')
+            THEN
                 amounts := NULL;
             END IF;
         EXCEPTION WHEN data_exception THEN

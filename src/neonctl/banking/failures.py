@@ -97,6 +97,7 @@ _MALFORMED: Mapping[str, str | None] = MappingProxyType(
         "SHARES_NOT_100": "the holders' shares are percentages that sum to 100",
         "SHARES_INVALID": "customer accounts have different parties with a share each, internal ones have none",
         "JURISDICTION_UNKNOWN": "known are NZ and AU",
+        "REASON_INVALID": "upper case letters and underscores; docs/concepts/ledger.md has the table",
         "SHARDS_INVALID": None,
         "OBR_INSTRUCTION_INVALID": "`neonctl obr sign` writes one",
         "OBR_REQUEST_INVALID": "a haircut reads 0.2500, a percentage 12.50, an amount 12.34",
@@ -114,6 +115,7 @@ _LATER: Mapping[str, str] = MappingProxyType(
 _CONSTRAINTS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "chk_idempotency_key": ("IDEMPOTENCY_KEY_INVALID", "the idempotency key is empty or too long"),
+        "chk_reason_code": ("REASON_INVALID", "a restriction is named by a code, such as FROZEN"),
         "chk_jurisdiction_code": ("JURISDICTION_UNKNOWN", "there is no such jurisdiction"),
         "chk_positive_amount": ("AMOUNT_INVALID", "an amount is positive and has two decimals"),
         "chk_not_negative_amount": ("AMOUNT_INVALID", "a limit is not negative and has two decimals"),

@@ -18,12 +18,13 @@ from psycopg.rows import TupleRow
 
 from neonctl.banking.money import show
 from neonctl.banking.resolution import ResolutionEvent, read_events
+from neonctl.banking.resolution_course import Standing, course_faults, standing_faults
 from neonctl.banking.resolution_keys import KeptInstruction, KeyKind, TrustedKey, list_keys, read_instructions
 from neonctl.banking.resolution_trust import public_key_of
 from neonctl.banking.signing.claims import Action, canonical_haircut, canonical_percent
 from neonctl.banking.signing.instruction import Instruction, check_asked, parse_instruction
 from neonctl.banking.signing.jws import Jws, signed_by
-from neonctl.banking.statement import rows, transaction
+from neonctl.banking.statement import patiently, rows
 from neonctl.errors import NeonctlError
 
 #: An act may have been under way so long when its documents were kept.
@@ -55,6 +56,15 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class UnlikeEvidence:
+    """Accounts whose evidence at an event is not what the arithmetic gives; ``some`` of them by id."""
+
+    event_id: UUID
+    accounts: int
+    some: Sequence[UUID]
+
+
+@dataclass(frozen=True)
 class Record:
     """All of it, as it was at one instant."""
 
@@ -62,6 +72,8 @@ class Record:
     documents: Sequence[KeptInstruction]
     keys: Sequence[TrustedKey]
     evidence: Sequence[Evidence]
+    unlike: Sequence[UnlikeEvidence]
+    standing: Standing | None
     last_event_no: int
 
 
@@ -79,23 +91,40 @@ class _Need:
     asked: Mapping[str, object]
 
 
-def read_record(conn: psycopg.Connection[TupleRow]) -> Record:
-    """The whole record as it was at one instant, over a connection in autocommit that is used for nothing else."""
-    file, doing = "resolution_record", "reading the resolution's record"
+def read_record(conn: psycopg.Connection[TupleRow], *, evidence: bool = True) -> Record:
+    """The whole record as it was at one instant, over a connection in autocommit, outside of any transaction.
+
+    ``evidence``: with what each account's is compared to, for ``record_faults``; it takes a look at every one of them.
+    """
+    doing = "reading the resolution's record"
+    before = conn.isolation_level
     conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    with transaction(conn, doing):
-        return Record(
-            events=read_events(conn),
-            documents=read_instructions(conn),
-            keys=list_keys(conn),
-            evidence=rows(conn, file, "evidence", Evidence, doing=doing),
-            last_event_no=sum(each.last_event_no for each in rows(conn, file, "last_event_no", _Last, doing=doing)),
-        )
+    try:
+        with patiently(conn, doing):
+            return _read(conn, doing, evidence=evidence)
+    finally:
+        conn.isolation_level = before
+
+
+def _read(conn: psycopg.Connection[TupleRow], doing: str, *, evidence: bool) -> Record:
+    file = "resolution_record"
+    return Record(
+        events=read_events(conn),
+        documents=read_instructions(conn),
+        keys=list_keys(conn),
+        evidence=rows(conn, file, "evidence", Evidence, doing=doing) if evidence else (),
+        unlike=rows(conn, file, "unlike_evidence", UnlikeEvidence, doing=doing) if evidence else (),
+        standing=next(iter(rows(conn, file, "standing", Standing, doing=doing)), None),
+        last_event_no=sum(each.last_event_no for each in rows(conn, file, "last_event_no", _Last, doing=doing)),
+    )
 
 
 def record_faults(record: Record, *, scope: str) -> Iterator[RecordFault]:
     """What is wrong with a record, events first. ``scope``: ``project/environment`` of its instructions."""
     yield from _numbers(record)
+    yield from (RecordFault(f"event {number}", why) for number, why in course_faults(record.events))
+    yield from (RecordFault("the state", why) for why in standing_faults(record.events, record.standing))
+    yield from _unlike(record)
     yield from _events(record, scope)
     yield from _keys(record, scope)
     known = {event.event_id for event in record.events} | {None}
@@ -139,6 +168,14 @@ def _events(record: Record, scope: str) -> Iterator[RecordFault]:
         if event.event_type in {"OBR_ACTIVATED", "OBR_RELEASED"}:
             released = event.released_pct or Decimal(0)
             yield from _sums(subject, event, sums.get(event.event_id))
+
+
+def _unlike(record: Record) -> Iterator[RecordFault]:
+    numbers = {event.event_id: event.event_no for event in record.events}
+    for each in record.unlike:
+        some = ", ".join(map(str, each.some))
+        said = f"the evidence of {each.accounts} accounts is not what the arithmetic gives, of {some} for example"
+        yield RecordFault(f"event {numbers.get(each.event_id)}", said)
 
 
 def _terms(event: ResolutionEvent) -> dict[str, object]:

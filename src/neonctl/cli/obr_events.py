@@ -52,7 +52,7 @@ def obr_events(
     desk = Desk(session, env, "obr events")
     signer = None if export is None else signer_of(desk, key, passphrase_file)
     with desk.reading() as conn:
-        record = read_record(conn)
+        record = read_record(conn, evidence=verify)
     events = record.events
     faults = list(record_faults(record, scope=desk.scope)) if verify else None
     exported = None if export is None or signer is None else _export(desk, record, signer, export, out)

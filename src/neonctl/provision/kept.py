@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg.pq import TransactionStatus
 
+from neonctl.secret import Secret
+
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from neonctl.neon.connection import ConnectionTarget
 
 _Connection = psycopg.Connection["TupleRow"]
-_Key = tuple[str, str, str, str]  # address, database, role, password
+_Key = tuple[str, str, str, Secret]  # address, database, role, password
 
 
 class KeptConnections:
@@ -48,7 +50,7 @@ class KeptConnections:
         self, target: ConnectionTarget, database: str, connect: Callable[[], AbstractContextManager[_Connection]]
     ) -> Generator[_Connection]:
         """A connection for the length of a block; nobody else has it meanwhile."""
-        key = (str(target.address), database, target.username, target.password.reveal())
+        key = (str(target.address), database, target.username, target.password)
         connection = self._take(key)
         if connection is None:
             made = connect()

@@ -5,11 +5,7 @@
 SELECT
     a.account_id, a.currency, a.balance, CASE
         WHEN a.available_balance = a.balance THEN 0.00
-        ELSE coalesce((
-            SELECT sum(p.amount)
-            FROM accounts.pending_holds AS p
-            WHERE p.account_id = a.account_id AND p.released_at IS NULL AND p.expires_at > statement_timestamp()
-        ), 0.00)
+        ELSE accounts.held(a.account_id)
     END AS held, a.version, statement_timestamp() AS as_of, a.shards,
     CASE WHEN a.obr_partitioned THEN a.obr_available_amount::numeric END AS unfrozen
 FROM accounts.accounts AS a
@@ -25,11 +21,7 @@ WHERE s.account_id = ANY(%(shards)s::uuid[]) AND s.shard_of = %(account_id)s
 SELECT
     a.account_id, a.account_number, r.role, r.balance_share_pct, a.status, a.currency, a.balance, CASE
         WHEN a.available_balance = a.balance THEN 0.00
-        ELSE coalesce((
-            SELECT sum(p.amount)
-            FROM accounts.pending_holds AS p
-            WHERE p.account_id = a.account_id AND p.released_at IS NULL AND p.expires_at > statement_timestamp()
-        ), 0.00)
+        ELSE accounts.held(a.account_id)
     END AS held, a.version, statement_timestamp() AS as_of,
     CASE WHEN a.obr_partitioned THEN a.obr_available_amount::numeric END AS unfrozen
 FROM accounts.account_party_relationships AS r

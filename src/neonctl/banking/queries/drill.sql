@@ -14,27 +14,38 @@ GROUP BY 1, 2
 ORDER BY 1, 2
 
 -- sums --
+-- Joint accounts are not sought among those in the partition: the planner's statistics are older than the activation, and
+-- say that there are none.
+WITH joint AS (
+    SELECT a.currency, count(*) AS accounts
+    FROM (
+        SELECT r.account_id
+        FROM accounts.account_party_relationships AS r
+        WHERE r.role = 'HOLDER' AND r.balance_share_pct < 100 AND (r.valid_to IS NULL OR r.valid_to > now())
+        GROUP BY r.account_id
+        HAVING count(*) > 1
+    ) AS several
+    JOIN accounts.accounts AS a ON a.account_id = several.account_id
+    JOIN core.obr_resolution_state AS s ON s.jurisdiction = a.jurisdiction
+    WHERE NOT a.is_internal
+    GROUP BY a.currency
+), split AS (
+    SELECT
+        a.currency,
+        count(*) AS accounts,
+        count(*) FILTER (WHERE a.balance <= 0) AS not_positive,
+        coalesce(sum(a.balance), 0) AS balance,
+        coalesce(sum(a.obr_frozen_amount), 0) AS frozen,
+        coalesce(sum(a.obr_available_amount), 0) AS available
+    FROM accounts.accounts AS a
+    WHERE a.obr_partitioned
+    GROUP BY a.currency
+)
 SELECT
-    a.currency::text AS currency,
-    count(*) AS accounts,
-    (
-        SELECT count(*)
-        FROM (
-            SELECT FROM accounts.account_party_relationships AS r
-            JOIN accounts.accounts AS j ON j.account_id = r.account_id
-            WHERE r.role = 'HOLDER' AND (r.valid_to IS NULL OR r.valid_to > now()) AND j.obr_partitioned AND j.currency = a.currency
-            GROUP BY r.account_id
-            HAVING count(*) > 1
-        ) AS several
-    ) AS joint,
-    count(*) FILTER (WHERE a.balance <= 0) AS not_positive,
-    coalesce(sum(a.balance), 0) AS balance,
-    coalesce(sum(a.obr_frozen_amount), 0) AS frozen,
-    coalesce(sum(a.obr_available_amount), 0) AS available
-FROM accounts.accounts AS a
-WHERE a.obr_partitioned
-GROUP BY a.currency
-ORDER BY a.currency
+    s.currency::text AS currency, s.accounts, coalesce(j.accounts, 0) AS joint, s.not_positive, s.balance, s.frozen, s.available
+FROM split AS s
+LEFT JOIN joint AS j ON j.currency = s.currency
+ORDER BY s.currency
 
 -- depositors --
 -- Depositor Compensation Scheme (Deposit Takers Act 2023 ss 203-205): per depositor, NZD accounts in credit only, the
@@ -206,47 +217,54 @@ FROM (
 -- as many as there are others.
 WITH s AS (
     SELECT x.* FROM core.obr_resolution_state AS x
-), looked AS (
+), closed AS (
+    SELECT a.account_id
+    FROM core.products AS p
+    JOIN accounts.accounts AS a ON a.product_code = p.product_code
+    WHERE NOT p.obr_prepositioned
+), parts AS (
     SELECT
         h.account_id,
-        count(*) AS holders,
-        sum(h.balance_at) AS balance,
-        sum(h.frozen_amount) AS frozen,
-        sum(h.available_amount) AS available,
-        bool_or(h.frozen_amount <> CASE
-            WHEN p.obr_prepositioned IS FALSE THEN greatest(h.balance_at, 0)
+        h.share_pct,
+        h.balance_at,
+        h.frozen_amount,
+        h.available_amount,
+        h.frozen_amount = CASE
+            WHEN c.account_id IS NOT NULL THEN greatest(h.balance_at, 0)
             ELSE trunc(greatest(h.balance_at - s.de_minimis_amount, 0) * s.haircut_pct, 2)
-        END) AS haircut,
-        bool_or(h.frozen_amount + h.available_amount <> greatest(h.balance_at, 0)
-            OR abs(h.balance_at - a.balance_at * CASE WHEN s.equal_shares THEN 1.0 / a.holders ELSE h.share_pct / 100 END)
-                > 0.01 * a.holders) AS part,
-        any_value(a.balance_at) AS account_balance,
-        any_value(a.frozen_amount) AS account_frozen,
-        any_value(a.available_amount) AS account_available
+        END AS cut,
+        h.frozen_amount + h.available_amount = greatest(h.balance_at, 0) AS whole,
+        s.equal_shares,
+        e.balance_at AS account_balance,
+        e.frozen_amount AS account_frozen,
+        e.available_amount AS account_available
     FROM s
     JOIN core.obr_holder_partitions AS h ON h.event_id = s.activation_event_id
-    LEFT JOIN (
-        SELECT e.account_id, e.balance_at, e.frozen_amount, e.available_amount, greatest(coalesce(j.holders, 1), 1) AS holders
-        FROM s AS t
-        JOIN core.obr_account_partitions AS e ON e.event_id = t.activation_event_id
-        LEFT JOIN (
-            SELECT n.account_id, count(*) AS holders
-            FROM s AS u
-            JOIN core.obr_holder_partitions AS n ON n.event_id = u.activation_event_id
-            WHERE n.share_pct < 100
-            GROUP BY n.account_id
-        ) AS j ON j.account_id = e.account_id
-    ) AS a ON a.account_id = h.account_id
-    LEFT JOIN accounts.accounts AS c ON c.account_id = h.account_id
-    LEFT JOIN core.products AS p ON p.product_code = c.product_code
-    GROUP BY h.account_id
+    LEFT JOIN core.obr_account_partitions AS e ON e.event_id = s.activation_event_id AND e.account_id = h.account_id
+    LEFT JOIN closed AS c ON c.account_id = h.account_id
 ), judged AS (
     SELECT
-        l.account_id,
-        l.haircut IS NOT FALSE AS haircut,
-        l.part IS NOT FALSE OR (l.balance, l.frozen, l.available)
-            IS DISTINCT FROM (l.account_balance, l.account_frozen, l.account_available) AS part
-    FROM looked AS l
+        p.account_id,
+        p.cut IS NOT TRUE AS haircut,
+        p.whole IS NOT TRUE OR (p.balance_at, p.frozen_amount, p.available_amount)
+            IS DISTINCT FROM (p.account_balance, p.account_frozen, p.account_available) AS part
+    FROM parts AS p
+    WHERE p.share_pct = 100
+    UNION ALL
+    SELECT
+        p.account_id,
+        bool_and(p.cut) IS NOT TRUE,
+        bool_and(p.whole) IS NOT TRUE
+        OR (CASE
+            WHEN bool_and(p.equal_shares) THEN greatest(max(p.balance_at) - max(p.account_balance) / count(*),
+                max(p.account_balance) / count(*) - min(p.balance_at))
+            ELSE max(abs(p.balance_at - p.account_balance * p.share_pct / 100))
+        END <= 0.01 * count(*)) IS NOT TRUE
+        OR (sum(p.balance_at), sum(p.frozen_amount), sum(p.available_amount))
+            IS DISTINCT FROM (max(p.account_balance), max(p.account_frozen), max(p.account_available))
+    FROM parts AS p
+    WHERE p.share_pct <> 100
+    GROUP BY p.account_id
 ), counted AS (
     SELECT
         (SELECT count(*) FROM s JOIN core.obr_account_partitions AS e ON e.event_id = s.activation_event_id) AS looked_at,

@@ -50,3 +50,60 @@ SELECT s.last_event_no FROM core.obr_resolution_state AS s WHERE s.id = 'current
 SELECT p.event_id, count(*) AS accounts, sum(p.frozen_amount) AS frozen, sum(p.available_amount) AS available
 FROM core.obr_account_partitions AS p
 GROUP BY p.event_id
+
+-- standing --
+SELECT s.jurisdiction, s.resolution_state, s.haircut_pct, s.de_minimis_amount, s.equal_shares, s.rbnz_instruction_ref,
+    s.activation_event_id, s.partition_event_id, s.quantified_at, s.released_pct, s.activated_at, s.activated_by, s.resolved_at,
+    s.resolved_by
+FROM core.obr_resolution_state AS s
+WHERE s.id = 'current'
+
+-- unlike_evidence --
+-- Accounts whose evidence is not what the arithmetic gives: each holder's part of an activation worked out again, holders
+-- against their account, a release against the activation before it. Where products were not pre-positioned an account may
+-- be frozen whole: which product it had then is not on record.
+WITH holders AS (
+    SELECT e.event_id, h.account_id, sum(h.balance_at) AS balance_at, sum(h.frozen_amount) AS frozen,
+        sum(h.available_amount) AS available,
+        bool_and(h.available_amount = greatest(h.balance_at, 0) - h.frozen_amount AND (
+            h.frozen_amount = trunc(greatest(h.balance_at - e.de_minimis_amount, 0) * e.haircut_pct, 2)
+            OR (e.metadata -> 'not_pre_positioned' <> '[]' AND h.frozen_amount = greatest(h.balance_at, 0))
+        )) AS right_sums
+    FROM core.obr_partition_events AS e
+    JOIN core.obr_holder_partitions AS h ON h.event_id = e.event_id
+    WHERE e.event_type = 'OBR_ACTIVATED'
+    GROUP BY e.event_id, h.account_id
+),
+wrong AS (
+    SELECT coalesce(a.event_id, h.event_id) AS event_id, coalesce(a.account_id, h.account_id) AS account_id
+    FROM (
+        SELECT p.*
+        FROM core.obr_account_partitions AS p
+        JOIN core.obr_partition_events AS e ON e.event_id = p.event_id AND e.event_type = 'OBR_ACTIVATED'
+    ) AS a
+    FULL JOIN holders AS h ON h.event_id = a.event_id AND h.account_id = a.account_id
+    WHERE (h.right_sums AND (a.balance_at, a.frozen_amount, a.available_amount) = (h.balance_at, h.frozen, h.available)) IS NOT TRUE
+    UNION ALL
+    SELECT p.event_id, p.account_id
+    FROM core.obr_partition_events AS e
+    JOIN core.obr_account_partitions AS p ON p.event_id = e.event_id
+    LEFT JOIN (
+        SELECT r.event_id, h.account_id, sum(trunc(h.frozen_amount * (100 - r.released_pct) / 100, 2)) AS frozen
+        FROM core.obr_partition_events AS r
+        CROSS JOIN LATERAL (
+            SELECT x.event_id
+            FROM core.obr_partition_events AS x
+            WHERE x.event_type = 'OBR_ACTIVATED' AND x.event_no < r.event_no
+            ORDER BY x.event_no DESC
+            LIMIT 1
+        ) AS began
+        JOIN core.obr_holder_partitions AS h ON h.event_id = began.event_id
+        WHERE r.event_type = 'OBR_RELEASED'
+        GROUP BY r.event_id, h.account_id
+    ) AS due ON due.event_id = p.event_id AND due.account_id = p.account_id
+    WHERE e.event_type = 'OBR_RELEASED' AND (p.frozen_amount, p.available_amount)
+        IS DISTINCT FROM (coalesce(due.frozen, 0), greatest(p.balance_at - p.frozen_amount, 0))
+)
+SELECT w.event_id, count(*) AS accounts, (array_agg(w.account_id ORDER BY w.account_id))[1:3] AS some
+FROM wrong AS w
+GROUP BY w.event_id
