@@ -495,6 +495,7 @@ def test_one_that_cannot_be_pruned_keeps_no_other(mine: Project, api: Api, tmp_p
 def test_one_that_came_back_to_use_is_not_pruned(mine: Project, api: Api, tmp_path: Path) -> None:
     """Its pull request is opened again while somebody thinks about the question whether to delete it."""
     assert mine.run("preview", "create", "45", "-q").code == 0
+    api.change("pr-45", expires_at=f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}")  # a week ago, nearly
     desired = read_configuration(mine.folder / "config", mine.folder / "db").desired
     with services(mine) as opened:
         found = find_prunable(
