@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -15,22 +14,9 @@ from neonctl.banking.statement import row
 LIMIT: Final = Decimal("100000.00")  # NZD, per depositor and deposit taker (Deposit Takers Act 2023 s 203)
 
 
-@dataclass(frozen=True)
-class _Counted:
-    shares: str
-    accounts: int
-    depositors: int
-    depositors_over_limit: int
-    deposits: Decimal
-    protected: Decimal
-    unprotected: Decimal
-    frozen: Decimal
-    frozen_of_protected: Decimal
-    frozen_of_unprotected: Decimal
-
-
 def depositor_view(conn: psycopg.Connection[TupleRow], *, limit: Decimal = LIMIT) -> DepositorView:
     """Per party over its NZD accounts in credit, as the activation that is in force split them."""
     parameters = {"protected_limit": limit}
-    found = row(conn, "drill", "depositors", _Counted, parameters, doing="counting what depositors are protected for")
-    return DepositorView(protected_limit=limit, **vars(found))
+    return row(
+        conn, "drill", "depositors", DepositorView, parameters, doing="counting what depositors are protected for"
+    )

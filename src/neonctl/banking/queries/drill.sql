@@ -74,6 +74,7 @@ WITH depositors AS (
     FROM depositors AS d
 )
 SELECT
+    %(protected_limit)s::numeric AS protected_limit,
     (SELECT CASE WHEN s.equal_shares THEN 'equal' ELSE 'recorded' END FROM core.obr_resolution_state AS s) AS shares,
     (
         SELECT count(*)

@@ -101,7 +101,9 @@ def _part(name: str, read: Any) -> Any:
 
 
 class _SignedBy(JwtAlgorithm):
-    """Lets PyJWT sign with a key that it never sees, as one in KMS."""
+    """Lets PyJWT sign with a key that it never sees, as one in KMS. For signing only: what PyJWT's base class demands
+    besides is refused, so that nothing can ever be taken for verified here.
+    """
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
@@ -113,12 +115,12 @@ class _SignedBy(JwtAlgorithm):
         return self._signer.sign(msg)
 
     def verify(self, msg: bytes, key: Any, sig: bytes) -> bool:
-        raise NotImplementedError
+        raise TypeError("a signer verifies nothing")
 
     @staticmethod
     def to_jwk(key_obj: Any, as_dict: bool = False) -> NoReturn:
-        raise NotImplementedError
+        raise TypeError("a signer gives no key away")
 
     @staticmethod
     def from_jwk(jwk: Any) -> NoReturn:
-        raise NotImplementedError
+        raise TypeError("a signer takes no key")
