@@ -98,6 +98,17 @@ def test_the_owner_who_inserts_legs_himself_is_gated_too(obr: Resolution) -> Non
     refused("OBR_FROZEN_BALANCE", insert)
 
 
+def test_what_is_left_beside_the_frozen_is_kept_whoever_moves_the_balance(obr: Resolution) -> None:
+    account = obr.customer("100.00")
+    obr.activate()
+    root = obr.bank.connect("superuser")
+    root.execute("ALTER TABLE accounts.accounts DISABLE TRIGGER trg_accounts_money")
+    moved = "UPDATE accounts.accounts SET balance = balance + {0}, available_balance = available_balance + {0} WHERE account_id = %s"
+    for amount in (10, -10):
+        refused("LEDGER_MANAGED", lambda amount=amount: root.execute(moved.format(amount).encode(), [account]))
+    assert obr.split(account) == ("25.00", "75.00")
+
+
 def test_an_overdraft_is_no_way_round(obr: Resolution) -> None:
     rich = obr.customer("100.00", overdraft="500.00")
     small = obr.customer("10.00", overdraft="500.00")

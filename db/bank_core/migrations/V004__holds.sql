@@ -13,7 +13,7 @@ $$;
 
 CREATE TABLE accounts.pending_holds (
     hold_id uuid NOT NULL DEFAULT uuidv7() CONSTRAINT pending_holds_pkey PRIMARY KEY,
-    account_id uuid NOT NULL CONSTRAINT fk_pending_holds_account_id REFERENCES accounts.accounts (account_id),
+    account_id uuid NOT NULL, -- the trigger moves the account itself: a foreign key would look for it a second time
     amount core.positive_amount NOT NULL,
     payment_id core.trace_text,
     idempotency_key core.idempotency_key NOT NULL CONSTRAINT uniq_pending_holds_idempotency_key UNIQUE,

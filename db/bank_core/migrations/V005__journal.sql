@@ -234,6 +234,8 @@ BEGIN
         UPDATE accounts.accounts AS x
         SET balance = x.balance + l.signed,
             available_balance = x.available_balance + l.signed,
+            obr_available_amount = CASE WHEN x.obr_partitioned
+                THEN greatest(x.balance + l.signed - x.obr_frozen_amount, 0) ELSE x.obr_available_amount END,
             version = x.version + 1,
             log_seq = x.log_seq + 1,
             last_posted_at = moment,
@@ -324,6 +326,8 @@ BEGIN
     UPDATE accounts.accounts AS x
     SET balance = x.balance + p.signed,
         available_balance = x.available_balance + p.signed,
+        obr_available_amount = CASE WHEN x.obr_partitioned
+            THEN greatest(x.balance + p.signed - x.obr_frozen_amount, 0) ELSE x.obr_available_amount END,
         version = x.version + 1,
         log_seq = x.log_seq + 1,
         last_posted_at = moment,
@@ -343,6 +347,8 @@ BEGIN
     UPDATE accounts.accounts AS x
     SET balance = x.balance - p.signed,
         available_balance = x.available_balance - p.signed,
+        obr_available_amount = CASE WHEN x.obr_partitioned
+            THEN greatest(x.balance - p.signed - x.obr_frozen_amount, 0) ELSE x.obr_available_amount END,
         version = x.version + 1,
         log_seq = x.log_seq + 1,
         last_posted_at = moment,

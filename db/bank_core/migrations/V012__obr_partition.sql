@@ -2,7 +2,7 @@
 -- The partition (MOD-143, FR-634): what of each account is frozen and what is available, and the evidence of the split.
 --
 -- While an account is in the partition, each posting keeps obr_available_amount = greatest(balance - obr_frozen_amount, 0)
--- under the account's lock. There, too, is the refusal that no race gets round: nothing that takes from an account may
+-- under the account's lock (V005). Here is the refusal that no race gets round: nothing that takes from an account may
 -- leave it with less than what is frozen.
 
 CREATE TABLE core.products (
@@ -13,18 +13,6 @@ CREATE TABLE core.products (
 
 COMMENT ON TABLE core.products IS 'The compendium: which products are pre-positioned. One that is not listed is.';
 COMMENT ON COLUMN core.products.obr_prepositioned IS 'False: in a resolution nothing of the balance is available.';
-
--- Amounts that the database itself makes; written a million at a time, so with one comparison only.
-CREATE DOMAIN core.obr_amount AS numeric(18, 2) CONSTRAINT chk_obr_amount CHECK (VALUE >= 0);
-
-ALTER TABLE accounts.accounts
-    ADD COLUMN obr_partitioned boolean NOT NULL DEFAULT false,
-    ADD COLUMN obr_frozen_amount core.obr_amount NOT NULL DEFAULT 0,
-    ADD COLUMN obr_available_amount core.obr_amount NOT NULL DEFAULT 0;
-
-COMMENT ON COLUMN accounts.accounts.obr_partitioned IS 'The account takes part in the partition of an activated resolution.';
-COMMENT ON COLUMN accounts.accounts.obr_frozen_amount IS 'What of the balance is frozen (MOD-143).';
-COMMENT ON COLUMN accounts.accounts.obr_available_amount IS 'What of the balance is not frozen; credits since activation included. 0 outside a resolution.';
 
 -- Activation writes every row: half of each page stays free, so that the new versions fit beside the old ones and no
 -- index is touched. The partition's own index is a BRIN for the same reason: it does not stand in the way of that.
@@ -71,14 +59,19 @@ ALTER TABLE core.obr_account_partitions ENABLE ALWAYS TRIGGER trg_obr_account_pa
 ALTER TABLE core.obr_holder_partitions ENABLE ALWAYS TRIGGER trg_obr_holder_partitions_append_only;
 ALTER TABLE core.obr_holder_partitions ENABLE ALWAYS TRIGGER trg_obr_holder_partitions_written_by_trigger;
 
--- A posting or a hold on an account of the partition. available_balance is the balance less all holds, expired ones
--- too: only where it looks too small are the holds looked at.
-CREATE FUNCTION accounts.keep_obr_available() RETURNS trigger
+-- A posting or a hold on an account of the partition, after the change as everything that looks at single rows of this
+-- table is (V002). available_balance is the balance less all holds, expired ones too: only where it looks too small are the
+-- holds looked at.
+CREATE FUNCTION accounts.keep_obr_frozen() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
     held numeric;
 BEGIN
-    NEW.obr_available_amount := greatest(NEW.balance - NEW.obr_frozen_amount, 0);
+    IF NEW.obr_available_amount <> greatest(NEW.balance - NEW.obr_frozen_amount, 0) THEN
+        RAISE EXCEPTION 'account %: % is not what is left of % beside the frozen %', NEW.account_id, NEW.obr_available_amount,
+            NEW.balance, NEW.obr_frozen_amount
+            USING ERRCODE = 'NB016', CONSTRAINT = 'LEDGER_MANAGED';
+    END IF;
     IF NEW.available_balance < OLD.available_balance AND NEW.available_balance < NEW.obr_frozen_amount THEN
         SELECT coalesce(sum(h.amount), 0) INTO held
         FROM accounts.pending_holds AS h
@@ -88,25 +81,28 @@ BEGIN
                 USING ERRCODE = 'NB033', CONSTRAINT = 'OBR_FROZEN_BALANCE';
         END IF;
     END IF;
-    RETURN NEW;
+    RETURN NULL;
 END
 $$;
 
-CREATE TRIGGER trg_accounts_obr_available BEFORE UPDATE OF balance, available_balance ON accounts.accounts
-FOR EACH ROW WHEN (NEW.obr_partitioned) EXECUTE FUNCTION accounts.keep_obr_available();
-ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_obr_available;
+CREATE TRIGGER trg_accounts_obr_frozen AFTER UPDATE OF balance, available_balance ON accounts.accounts
+FOR EACH ROW WHEN (NEW.obr_partitioned AND (NEW.available_balance < NEW.obr_frozen_amount
+    OR NEW.obr_available_amount <> greatest(NEW.balance - NEW.obr_frozen_amount, 0)))
+EXECUTE FUNCTION accounts.keep_obr_frozen();
+ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_obr_frozen;
 
 -- OBR goes before notice (MOD-143, AD-5). Its name sorts after trg_accounts_standing, whose answer it corrects.
 CREATE FUNCTION accounts.lift_in_resolution() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    NEW.allows_debit := NEW.allows_debit
-        OR coalesce((accounts.status_rule(NEW.status, NEW.restriction_reason)).lifted_in_resolution, false);
-    RETURN NEW;
+    IF (accounts.status_rule(NEW.status, NEW.restriction_reason)).lifted_in_resolution THEN
+        UPDATE accounts.accounts AS a SET allows_debit = true WHERE a.account_id = NEW.account_id;
+    END IF;
+    RETURN NULL;
 END
 $$;
 
-CREATE TRIGGER trg_accounts_standing_in_resolution BEFORE UPDATE OF status, restriction_reason ON accounts.accounts
+CREATE TRIGGER trg_accounts_standing_in_resolution AFTER UPDATE OF status, restriction_reason ON accounts.accounts
 FOR EACH ROW WHEN (NEW.obr_partitioned) EXECUTE FUNCTION accounts.lift_in_resolution();
 ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_standing_in_resolution;
 
@@ -163,6 +159,6 @@ ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_enters_ledger;
 ALTER TABLE accounts.account_party_relationships ENABLE ALWAYS TRIGGER trg_acct_party_rel_enters_ledger;
 
 REVOKE EXECUTE ON FUNCTION
-    core.enter_ledger_first(), accounts.keep_obr_available(), accounts.lift_in_resolution(), accounts.account_birth_in_resolution()
+    core.enter_ledger_first(), accounts.keep_obr_frozen(), accounts.lift_in_resolution(), accounts.account_birth_in_resolution()
 FROM PUBLIC;
 GRANT INSERT, UPDATE (obr_prepositioned, description) ON core.products TO bank_core_resolution_officer;
