@@ -113,6 +113,8 @@ def test_what_only_the_ledger_writes(bank: Bank, teller: Teller, role: str) -> N
         "UPDATE accounts.accounts SET last_posted_at = now()",
         "UPDATE accounts.accounts SET allows_debit = true",
         "UPDATE accounts.accounts SET shards = ARRAY[account_id]",
+        "UPDATE accounts.accounts SET overdraft_limit = 1000000",
+        "UPDATE accounts.accounts SET product_code = 'OTHER'",
         "UPDATE accounts.accounts SET currency = 'AUD'",
         "UPDATE accounts.accounts SET jurisdiction = 'AU'",
         "UPDATE accounts.accounts SET is_internal = true WHERE NOT is_internal",

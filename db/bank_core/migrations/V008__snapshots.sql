@@ -50,7 +50,8 @@ LANGUAGE sql STABLE AS $$
     SELECT (p_date + j.eod_local) AT TIME ZONE j.time_zone FROM core.jurisdictions AS j WHERE j.jurisdiction = p_jurisdiction
 $$;
 
--- Dates whose cutoff has passed and that have no run, since the last run; the last such date where there is none yet.
+-- Dates whose cutoff has passed and that have no run: since the first run that had accounts, so that a day skipped between
+-- two runs is due, too; since the last run where none had; the last such date where there is no run yet.
 CREATE FUNCTION accounts.snapshots_due(p_now timestamptz DEFAULT clock_timestamp())
 RETURNS TABLE (jurisdiction text, snapshot_date date, cutoff_at timestamptz)
 LANGUAGE sql STABLE AS $$
@@ -58,10 +59,15 @@ LANGUAGE sql STABLE AS $$
     FROM (
         SELECT x.jurisdiction, (p_now AT TIME ZONE x.time_zone)::date
             - CASE WHEN (p_now AT TIME ZONE x.time_zone)::time <= x.eod_local THEN 1 ELSE 0 END AS newest,
-            (SELECT max(r.snapshot_date) FROM core.eod_runs AS r WHERE r.jurisdiction = x.jurisdiction) AS last_run
+            (
+                SELECT coalesce(min(r.snapshot_date) FILTER (WHERE r.accounts > 0), max(r.snapshot_date))
+                FROM core.eod_runs AS r
+                WHERE r.jurisdiction = x.jurisdiction
+            ) AS since
         FROM core.jurisdictions AS x
     ) AS j
-    CROSS JOIN generate_series(coalesce(j.last_run + 1, j.newest), j.newest, interval '1 day') AS d (day)
+    CROSS JOIN generate_series(coalesce(j.since + 1, j.newest), j.newest, interval '1 day') AS d (day)
+    WHERE NOT EXISTS (SELECT FROM core.eod_runs AS r WHERE r.jurisdiction = j.jurisdiction AND r.snapshot_date = d.day::date)
     ORDER BY 3, 1
 $$;
 
@@ -103,7 +109,7 @@ BEGIN
     FROM pg_locks AS l
     WHERE l.locktype = 'advisory' AND l.classid = 1313620290 AND l.objid = 1 AND l.objsubid = 2 AND l.granted
         AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-        AND l.pid <> pg_backend_pid();
+        AND l.pid IS DISTINCT FROM pg_backend_pid(); -- NULL: a prepared transaction has none
     WHILE EXISTS (
         SELECT
         FROM pg_locks AS l
@@ -127,6 +133,10 @@ CREATE FUNCTION accounts.take_snapshot(
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET work_mem = '256MB' AS $$
 BEGIN
+    IF (p_snapshot_date BETWEEN '2000-01-01' AND '9999-12-31') IS NOT TRUE THEN
+        RAISE EXCEPTION 'no bank has a snapshot of %', p_snapshot_date
+            USING ERRCODE = 'NB019', CONSTRAINT = 'SNAPSHOT_DATE_INVALID';
+    END IF;
     cutoff_at := accounts.snapshot_cutoff(p_jurisdiction, p_snapshot_date);
     IF cutoff_at IS NULL THEN
         RAISE EXCEPTION 'no jurisdiction %', p_jurisdiction USING ERRCODE = 'NB019', CONSTRAINT = 'JURISDICTION_UNKNOWN';
