@@ -106,6 +106,9 @@ def test_what_is_due_is_taken_once(app):
         ("UPDATE accounts.daily_balance_snapshots SET held = held + 1", "altered"),
         ("DELETE FROM accounts.daily_balance_snapshots WHERE balance = 10", "altered"),
         ("DELETE FROM core.eod_runs", "inserted"),
+        ("UPDATE core.eod_runs SET totals = '{}'", "altered"),
+        ("UPDATE core.eod_runs SET snapshot_date = '0044-03-15 BC'", "altered"),
+        ("UPDATE core.eod_runs SET cutoff_at = '-infinity'", "altered"),
     ],
 )  # fmt: skip
 def test_a_snapshot_that_was_changed_is_found(app, bank, deed, kind):
@@ -130,4 +133,5 @@ def test_a_snapshot_that_was_changed_is_found(app, bank, deed, kind):
     )
     superuser.execute(deed)
     found = verify_ledger(door).faults
-    assert (kind, "accounts.daily_balance_snapshots") in {(fault.kind, fault.table) for fault in found}
+    table = "core.eod_runs" if deed.startswith("UPDATE core") else "accounts.daily_balance_snapshots"
+    assert (kind, table) in {(fault.kind, fault.table) for fault in found}

@@ -24,7 +24,7 @@ _HASHES = ("previous_hash", "batch_hash", "seal_hash")
 
 @dataclass(frozen=True)
 class Seal:
-    """One seal. ``accounts``: whose chains moved since the seal before; the rows are totals at that instant."""
+    """One seal. ``accounts``: new ones and those that moved since the seal before; the rows are totals then."""
 
     seal_no: int
     previous_hash: bytes
@@ -68,7 +68,7 @@ class _SealRow:
 
 
 def seal_ledger(conn: psycopg.Connection[TupleRow], *, trace: Trace = NO_TRACE) -> NewSeal | None:
-    """Seal every chain as it stands. None: there is nothing to seal yet. Raises what ``failures.translate`` gives."""
+    """Seal every chain as it stands. None: there are no accounts yet. Raises what ``failures.translate`` gives."""
     with patiently(conn, "sealing the ledger"):
         found = row(conn, "seals", "seal", _SealRow, trace.values(), doing="sealing the ledger")
     return None if found.seal_no is None else NewSeal(**vars(found))

@@ -151,7 +151,7 @@ def ledger_seal(
         def sealed() -> NewSeal:
             found = seal_ledger(change.conn, trace=desk.trace)
             if found is None:
-                raise NeonctlError("NOTHING_TO_SEAL", "there is nothing to seal: nothing was posted yet")
+                raise NeonctlError("NOTHING_TO_SEAL", "there is nothing to seal: there are no accounts yet")
             return found
 
         seal = change.commit(

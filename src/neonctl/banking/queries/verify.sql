@@ -21,6 +21,7 @@ FROM (VALUES
     ('accounts.accounts', 'trg_accounts_birth'), ('accounts.accounts', 'trg_accounts_standing'),
     ('accounts.status_changes', 'trg_status_changes_append_only'),
     ('accounts.accounts', 'trg_accounts_standing_recorded'), ('accounts.accounts', 'trg_accounts_shard_listed'),
+    ('accounts.accounts', 'trg_accounts_shards_follow'),
     ('accounts.account_party_relationships', 'trg_acct_party_rel_shares'),
     ('accounts.transactions', 'trg_transactions_append_only'), ('accounts.transactions', 'trg_transactions_have_legs'),
     ('accounts.postings', 'trg_postings_append_only'), ('accounts.postings', 'trg_postings_applied'),
