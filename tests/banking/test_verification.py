@@ -358,7 +358,15 @@ def test_a_seal_that_is_not_there_is_an_error(books):
 
 def test_a_file_is_an_anchor_only_as_it_was_written(books):
     text = anchor_text(seal_ledger(books.app))
-    for broken in ("", "{}", "[]", text.replace('"log_rows": 22', '"log_rows": 23'), text.replace("neonctl", "other")):
+    for broken in (
+        "",
+        "{}",
+        "[]",
+        "[" * 100_000,
+        text.replace('"log_rows": 22', '"log_rows": 23'),
+        text.replace('"log_rows": 22', f'"log_rows": {2**70}'),
+        text.replace("neonctl", "other"),
+    ):
         with pytest.raises(UsageError) as caught:
             parse_anchor(broken)
         assert caught.value.code == "ANCHOR_INVALID"

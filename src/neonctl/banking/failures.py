@@ -92,7 +92,7 @@ _HINTS: Mapping[str, str | None] = MappingProxyType(
 _MALFORMED: Mapping[str, str | None] = MappingProxyType(
     {
         "AMOUNT_INVALID": "write it as 12.34: positive, at most two decimals",
-        "IDEMPOTENCY_KEY_INVALID": "1 to 200 bytes, no control characters",
+        "IDEMPOTENCY_KEY_INVALID": "1 to 200 bytes, not only spaces",
         "HOLD_INVALID": "a hold lasts up to 366 days; reasons are upper case letters and underscores",
         "SHARES_NOT_100": "the holders' shares are percentages that sum to 100",
         "SHARES_INVALID": "customer accounts have different parties with a share each, internal ones have none",

@@ -14,6 +14,7 @@ from psycopg.rows import TupleRow
 from neonctl.banking.accounts import NO_TRACE
 from neonctl.banking.chain import seal_bytes
 from neonctl.banking.moments import parse_moment, show_moment
+from neonctl.banking.signing.strict_json import object_of
 from neonctl.banking.statement import Trace, patiently, row
 from neonctl.errors import UsageError
 
@@ -97,7 +98,7 @@ def parse_anchor(text: str) -> Seal:
     Raises ``UsageError`` ANCHOR_INVALID, also when the seal does not have the hash of its values.
     """
     try:
-        seal = _parsed(cast("dict[str, Any]", json.loads(text)))
+        seal = _parsed(object_of(text))
     except (ValueError, KeyError, TypeError, UsageError):
         seal = None
     if seal is None:

@@ -109,7 +109,7 @@ def ledger_verify(
     env: Environment,
     account: Annotated[str | None, typer.Option("--account", help="Only this account's chains")] = None,
     since: Annotated[
-        int | None, typer.Option("--since", min=1, metavar="SEAL", help="Only what came after this seal")
+        int | None, typer.Option("--since", min=1, max=2**63 - 1, metavar="SEAL", help="Only what came after this seal")
     ] = None,
     anchor: Annotated[
         Path | None, typer.Option("--anchor", help="A seal that was exported: it must still be what it was")
