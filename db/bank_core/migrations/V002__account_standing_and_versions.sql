@@ -175,7 +175,7 @@ ALTER TABLE accounts.status_changes ENABLE ALWAYS TRIGGER trg_status_changes_wri
 -- Born without money, at a moment the database knows. The lock is the one that postings share: who waits for those
 -- who have it sees every account opened before a cutoff.
 CREATE FUNCTION accounts.account_birth() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     rule accounts.status_rules;
 BEGIN
@@ -199,7 +199,7 @@ $$;
 
 -- What an account is never changes; what it may do changes along these lines.
 CREATE FUNCTION accounts.account_standing() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     rule accounts.status_rules;
 BEGIN
@@ -432,7 +432,7 @@ $$;
 
 -- The logical account lists its shards, so that a posting finds one without another look-up.
 CREATE FUNCTION accounts.list_shard() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF NEW.shard_of IS NOT NULL THEN
         UPDATE accounts.accounts AS a
@@ -453,7 +453,7 @@ ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_shard_listed;
 
 -- Postings are booked on the shards alone, so what is refused to the logical account must be refused to them.
 CREATE FUNCTION accounts.shards_follow() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE accounts.accounts AS a
     SET status = NEW.status, restriction_reason = NEW.restriction_reason

@@ -40,10 +40,13 @@ CREATE TABLE accounts.postings (
 
 -- An empty header cannot commit: its first leg must be there by then. A foreign key would say the same at twice the price,
 -- and fall silent under session_replication_role = replica.
+-- Being deferred it runs as the function's owner, yet with the search_path of whoever commits: so its operators have names.
 CREATE FUNCTION accounts.require_legs() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM FROM accounts.postings AS p WHERE p.transaction_id = NEW.transaction_id AND p.leg = 1;
+    PERFORM
+    FROM accounts.postings AS p
+    WHERE p.transaction_id OPERATOR(pg_catalog.=) NEW.transaction_id AND p.leg OPERATOR(pg_catalog.=) 1;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'transaction % has no legs', NEW.transaction_id
             USING ERRCODE = 'NB002', CONSTRAINT = 'INCOMPLETE_TRANSACTION';
