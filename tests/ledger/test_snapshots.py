@@ -100,6 +100,21 @@ def test_a_posting_under_way_is_waited_for(bank: Bank, teller: Teller) -> None:
     assert _figures(teller, day)[a][0] == "5.00"
 
 
+def test_a_new_month_waits_for_no_reader_and_no_reader_for_it(bank: Bank, teller: Teller) -> None:
+    """A verification reads snapshots for as long as it takes; the first run of a month makes a partition meanwhile."""
+    account = teller.open(money="5")
+    day = _end_day(bank)
+    reader, other = bank.connect("readonly"), bank.connect("readonly")
+    teller.conn.execute("SET lock_timeout = '2s'")
+    other.execute("SET lock_timeout = '2s'")
+    with reader.transaction():
+        reader.execute("SELECT count(*) FROM accounts.daily_balance_snapshots")
+        with teller.conn.transaction():
+            _take(teller, day)
+            other.execute("SELECT count(*) FROM accounts.daily_balance_snapshots")
+    assert _figures(teller, day)[account][0] == "5.00"
+
+
 def test_a_prepared_posting_is_waited_for(bank: Bank, teller: Teller) -> None:
     """It holds the ledger's lock, but no process does."""
     till, a = teller.internal(), teller.open()

@@ -71,7 +71,8 @@ LANGUAGE sql STABLE AS $$
     ORDER BY 3, 1
 $$;
 
--- A month's partition, closed to everybody: policies do not reach who names a partition, so nobody may.
+-- A month's partition, closed to everybody: policies do not reach who names a partition, so nobody may. Made beside the
+-- table and then attached: made as a part of it, it would wait for every reader of snapshots, and they for it.
 CREATE FUNCTION accounts.ensure_snapshot_partition(p_date date) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -80,7 +81,9 @@ DECLARE
     grantee text;
 BEGIN
     IF to_regclass('accounts.' || name) IS NULL THEN
-        EXECUTE format('CREATE TABLE accounts.%I PARTITION OF accounts.daily_balance_snapshots FOR VALUES FROM (%L) TO (%L)',
+        EXECUTE format('CREATE TABLE accounts.%I (LIKE accounts.daily_balance_snapshots INCLUDING CONSTRAINTS INCLUDING INDEXES)',
+            name);
+        EXECUTE format('ALTER TABLE accounts.daily_balance_snapshots ATTACH PARTITION accounts.%I FOR VALUES FROM (%L) TO (%L)',
             name, first, first + interval '1 month');
         EXECUTE format('CREATE TRIGGER trg_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON accounts.%I'
             ' FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change()', name);
