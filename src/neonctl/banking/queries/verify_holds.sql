@@ -79,9 +79,12 @@ SELECT coalesce(a.account_id, h.account_id)::text AS row, 'balance' AS kind, CAS
     WHEN a.account_id IS NULL THEN 'there are holds on an account that is not there'
     ELSE 'available_balance says ' || a.available_balance || ', balance less unreleased holds is ' || a.balance - coalesce(h.held, 0)
 END AS message
-FROM accounts.accounts AS a
+FROM (SELECT x.* FROM accounts.accounts AS x WHERE x.account_id BETWEEN %(first)s AND %(last)s) AS a
 FULL JOIN (
-    SELECT p.account_id, sum(p.amount) AS held FROM accounts.pending_holds AS p WHERE p.released_at IS NULL GROUP BY 1
+    SELECT p.account_id, sum(p.amount) AS held
+    FROM accounts.pending_holds AS p
+    WHERE p.account_id BETWEEN %(first)s AND %(last)s AND p.released_at IS NULL
+    GROUP BY 1
 ) AS h ON h.account_id = a.account_id
 WHERE (a.available_balance = a.balance - coalesce(h.held, 0)) IS NOT TRUE
 ORDER BY 1
