@@ -90,6 +90,7 @@ def books(bank):
         for number, payment in ((1, "pay"), (2, None), (3, None))
     ]
     release_hold(app, holds[1], "DONE")
+    seal_ledger(app)
     return Books(bank, app, cash, account, other, posted, holds)
 
 
@@ -137,6 +138,13 @@ def rewrite(superuser: Connection, books: Books, *, seq: int = 4) -> None:
 DEEDS: dict[str, tuple[Deed, str, str, str]] = {
     "amount": (sql(f"UPDATE {LOG} SET amount = amount + 1 WHERE account_id = '{{account}}' AND seq = 4"), "altered", LOG, "{account}/4"),
     "moment": (sql(f"UPDATE {LOG} SET posted_at = posted_at + interval '1us' WHERE account_id = '{{account}}' AND seq = 4"), "altered", LOG, "{account}/4"),
+    **{
+        f"{column} {value}": (sql(f"UPDATE {LOG} SET {column} = '{value}' WHERE account_id = '{{account}}' AND seq = 4"), "altered", LOG, "{account}/4")
+        for column, value in (
+            ("amount", "NaN"), ("balance_after", "NaN"), ("available_after", "NaN"),
+            ("posted_at", "infinity"), ("posted_at", "-infinity"), ("posted_at", "0044-03-15 BC"),
+        )
+    },
     "first row": (sql(f"UPDATE {LOG} SET balance_after = 0 WHERE account_id = '{{account}}' AND seq = 1"), "altered", LOG, "{account}/1"),
     "last row": (sql(f"UPDATE {LOG} SET balance_after = 0 WHERE account_id = '{{account}}' AND seq = 10"), "altered", LOG, "{account}/10"),
     "row with its hash": (rewrite, "altered", LOG, "{account}/4"),
@@ -182,7 +190,15 @@ DEEDS: dict[str, tuple[Deed, str, str, str]] = {
     "a hold gone": (sql("DELETE FROM accounts.pending_holds WHERE hold_id = '{h0}'"), "removed", "accounts.pending_holds", "{h0}"),
     "a hold open again": (sql("UPDATE accounts.pending_holds SET released_at = NULL, release_reason = NULL WHERE hold_id = '{h1}'"), "altered", "accounts.pending_holds", "{h1}"),
     "a hold's log": (sql("UPDATE core.hold_log SET reason = 'OTHER' WHERE hold_id = '{h1}' AND event = 'RELEASED'"), "altered", "core.hold_log", "{account}/4"),
+    "a hold's log without a number": (sql("UPDATE core.hold_log SET amount = 'NaN' WHERE account_id = '{account}' AND seq = 2"), "altered", "core.hold_log", "{account}/2"),
+    "a hold's log without an end": (sql("UPDATE core.hold_log SET expires_at = 'infinity' WHERE account_id = '{account}' AND seq = 2"), "altered", "core.hold_log", "{account}/2"),
     "a hold's log gone": (sql("DELETE FROM core.hold_log WHERE account_id = '{account}' AND seq = 2"), "removed", "core.hold_log", "{account}/2"),
+    "a limit": (sql("UPDATE accounts.accounts SET is_internal = true WHERE account_id = '{account}'"), "altered", "core.log_seal_entries", "1/{account}"),
+    "a standing": (sql("UPDATE accounts.accounts SET allows_debit = false WHERE account_id = '{account}'"), "altered", "accounts.accounts", "{account}"),
+    "a balance that is no number": (sql("UPDATE accounts.accounts SET balance = 'NaN' WHERE account_id = '{account}'"), "balance", "accounts.accounts", "{account}"),
+    "a seal that has no time": (sql("UPDATE core.log_seals SET sealed_at = 'infinity'"), "altered", "core.log_seals", "1"),
+    "heads without a seal": (sql("DELETE FROM core.log_seals"), "inserted", "core.log_seal_entries", "1/{account}"),
+    "a reversal that was none": (sql("INSERT INTO accounts.reversals VALUES ('{t0}', '{t1}')"), "inserted", "accounts.reversals", "{t0}"),
     "an available balance": (sql("UPDATE accounts.accounts SET available_balance = available_balance + 1 WHERE account_id = '{account}'"), "balance", "accounts.accounts", "{account}"),
 }  # fmt: skip
 
@@ -342,7 +358,15 @@ def test_a_seal_that_is_not_there_is_an_error(books):
 
 def test_a_file_is_an_anchor_only_as_it_was_written(books):
     text = anchor_text(seal_ledger(books.app))
-    for broken in ("", "{}", "[]", text.replace('"log_rows": 22', '"log_rows": 23'), text.replace("neonctl", "other")):
+    for broken in (
+        "",
+        "{}",
+        "[]",
+        "[" * 100_000,
+        text.replace('"log_rows": 22', '"log_rows": 23'),
+        text.replace('"log_rows": 22', f'"log_rows": {2**70}'),
+        text.replace("neonctl", "other"),
+    ):
         with pytest.raises(UsageError) as caught:
             parse_anchor(broken)
         assert caught.value.code == "ANCHOR_INVALID"

@@ -54,6 +54,13 @@ def test_only_what_the_bank_deals_in(teller: Teller, currency: str, jurisdiction
         teller.open(currency=currency, jurisdiction=jurisdiction)
 
 
+def test_nothing_is_not_nobody(teller: Teller) -> None:
+    """NULL where parties or a number of shards belong is refused, not passed over."""
+    refused("SHARES_INVALID", lambda: teller.conn.execute("SELECT accounts.open_account('NZD', 'NZ', NULL)"))
+    till = teller.internal()
+    refused("SHARDS_INVALID", lambda: teller.conn.execute("SELECT accounts.spread_account(%s, NULL)", [till]))
+
+
 def test_a_holder_leaves_and_another_takes_the_share(bank: Bank, teller: Teller) -> None:
     account = teller.open()
     end = "UPDATE accounts.account_party_relationships SET valid_to = clock_timestamp() WHERE account_id = %s"

@@ -2,6 +2,7 @@
 -- Undone while nobody works, on a ledger that has hardly begun: the checks come back at once.
 
 DROP VIEW accounts.spread_balances;
+DROP TRIGGER trg_accounts_shards_follow ON accounts.accounts;
 DROP TRIGGER trg_accounts_shard_listed ON accounts.accounts;
 DROP TRIGGER trg_acct_party_rel_shares ON accounts.account_party_relationships;
 DROP TRIGGER trg_acct_party_rel_kept ON accounts.account_party_relationships;
@@ -13,6 +14,7 @@ DROP TRIGGER trg_accounts_kept ON accounts.accounts;
 DROP FUNCTION accounts.spread_account(uuid, integer);
 DROP FUNCTION accounts.set_account_status(uuid, text, text, text, text, text);
 DROP FUNCTION accounts.open_account(text, text, uuid [], numeric [], boolean, numeric, text, text, text, text, text, text, text);
+DROP FUNCTION accounts.shards_follow();
 DROP FUNCTION accounts.list_shard();
 DROP FUNCTION accounts.check_shares();
 DROP FUNCTION accounts.account_standing();

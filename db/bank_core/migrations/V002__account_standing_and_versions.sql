@@ -177,7 +177,7 @@ ALTER TABLE accounts.status_changes ENABLE ALWAYS TRIGGER trg_status_changes_wri
 -- Born without money, at a moment the database knows. The lock is the one that postings share: who waits for those
 -- who have it sees every account opened before a cutoff.
 CREATE FUNCTION accounts.account_birth() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     rule accounts.status_rules;
 BEGIN
@@ -217,6 +217,10 @@ DECLARE
     rule accounts.status_rules;
     a record;
 BEGIN
+    IF NEW.shard_of IS NOT NULL AND pg_trigger_depth() < 2 THEN
+        RAISE EXCEPTION 'account % is a shard: it follows account %', OLD.account_id, NEW.shard_of
+            USING ERRCODE = 'NB016', CONSTRAINT = 'LEDGER_MANAGED';
+    END IF;
     IF OLD.status <> NEW.status AND NOT (
         (OLD.status = 'PENDING' AND NEW.status IN ('ACTIVE', 'CLOSED'))
         OR (OLD.status IN ('ACTIVE', 'RESTRICTED', 'DORMANT') AND NEW.status IN ('ACTIVE', 'RESTRICTED', 'DORMANT', 'CLOSED'))
@@ -248,7 +252,7 @@ FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
 CREATE TRIGGER trg_accounts_birth BEFORE INSERT ON accounts.accounts
 FOR EACH ROW EXECUTE FUNCTION accounts.account_birth();
 CREATE TRIGGER trg_accounts_money BEFORE UPDATE OF balance, available_balance, version, log_seq, log_head, last_posted_at, hold_seq,
-    hold_head, allows_debit, allows_credit, shards, held_jointly ON accounts.accounts
+    hold_head, allows_debit, allows_credit, shards, overdraft_limit, product_code, held_jointly ON accounts.accounts
 FOR EACH STATEMENT WHEN (pg_trigger_depth() < 1) EXECUTE FUNCTION core.refuse_direct_write();
 CREATE TRIGGER trg_accounts_identity BEFORE UPDATE OF account_id, account_number, currency, jurisdiction, is_internal, opened_at,
     shard_of, idempotency_key, request_hash ON accounts.accounts
@@ -322,7 +326,7 @@ CREATE FUNCTION accounts.open_account(
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    holders int := cardinality(p_party_ids);
+    holders int := coalesce(cardinality(p_party_ids), 0);
     shares numeric[] := p_shares;
     asked bytea;
     product text := coalesce(p_product_code, CASE WHEN p_is_internal THEN 'INTERNAL' ELSE 'EVERYDAY' END);
@@ -413,7 +417,9 @@ BEGIN
         RAISE EXCEPTION 'no account %', p_account_id USING ERRCODE = 'NB004', CONSTRAINT = 'ACCOUNT_NOT_FOUND';
     END IF;
     shards := cardinality(coalesce(a.shards, '{}'));
-    IF NOT a.is_internal OR a.shard_of IS NOT NULL OR a.status <> 'ACTIVE' OR p_shards NOT BETWEEN greatest(2, shards) AND 64 THEN
+    IF (a.is_internal AND a.shard_of IS NULL AND a.status = 'ACTIVE' AND a.restriction_reason IS NULL
+        AND p_shards BETWEEN greatest(2, shards) AND 64) IS NOT TRUE
+    THEN
         RAISE EXCEPTION 'an active internal account is spread over 2 to 64 shards, never over fewer than before'
             USING ERRCODE = 'NB022', CONSTRAINT = 'SHARDS_INVALID';
     END IF;
@@ -427,7 +433,7 @@ $$;
 
 -- The logical account lists its shards, so that a posting finds one without another look-up.
 CREATE FUNCTION accounts.list_shard() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF NEW.shard_of IS NOT NULL THEN
         UPDATE accounts.accounts AS a
@@ -445,6 +451,21 @@ $$;
 CREATE TRIGGER trg_accounts_shard_listed AFTER INSERT ON accounts.accounts
 FOR EACH ROW EXECUTE FUNCTION accounts.list_shard();
 ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_shard_listed;
+
+-- Postings are booked on the shards alone, so what is refused to the logical account must be refused to them.
+CREATE FUNCTION accounts.shards_follow() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE accounts.accounts AS a
+    SET status = NEW.status, restriction_reason = NEW.restriction_reason
+    WHERE a.account_id = ANY(NEW.shards);
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER trg_accounts_shards_follow AFTER UPDATE OF status, restriction_reason ON accounts.accounts
+FOR EACH ROW WHEN (NEW.shards IS NOT NULL) EXECUTE FUNCTION accounts.shards_follow();
+ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_shards_follow;
 
 CREATE VIEW accounts.spread_balances AS
 SELECT
@@ -467,6 +488,7 @@ REVOKE EXECUTE ON FUNCTION
     accounts.account_standing(),
     accounts.check_shares(),
     accounts.list_shard(),
+    accounts.shards_follow(),
     accounts.open_account(text, text, uuid [], numeric [], boolean, numeric, text, text, text, text, text, text, text),
     accounts.set_account_status(uuid, text, text, text, text, text),
     accounts.spread_account(uuid, integer)

@@ -238,7 +238,9 @@ BEGIN
     replayed := NOT FOUND;
     IF replayed THEN
         SELECT h.* INTO first FROM accounts.pending_holds AS h WHERE h.idempotency_key = p_idempotency_key;
-        IF (first.account_id, first.amount, first.payment_id) IS DISTINCT FROM (p_account_id, p_amount, p_payment_id) THEN
+        IF (first.account_id, first.amount, first.payment_id, first.expires_at - first.created_at)
+            IS DISTINCT FROM (p_account_id, p_amount, p_payment_id, lasting)
+        THEN
             RAISE EXCEPTION 'this key made hold % with another request', first.hold_id
                 USING ERRCODE = 'NB008', CONSTRAINT = 'IDEMPOTENCY_KEY_REUSED';
         END IF;

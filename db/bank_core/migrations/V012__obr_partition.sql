@@ -109,7 +109,7 @@ ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_standing_in_res
 -- Opened while a resolution is activated: in the partition, with nothing frozen. The ledger's lock is held since
 -- trg_accounts_birth, so the state cannot change any more.
 CREATE FUNCTION accounts.account_birth_in_resolution() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     s core.obr_resolution_state;
 BEGIN

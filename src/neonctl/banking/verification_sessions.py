@@ -49,8 +49,8 @@ class Part:
     kind: str = ""
 
 
-#: Looks at a part of the ledger; with what is wrong in words, as far as it is told.
-Task = Callable[[Connection], tuple[Part, list[Fault]]]
+#: Looks at a part of the ledger, of one kind or more; with what is wrong in words, as far as it is told.
+Task = Callable[[Connection], Sequence[tuple[Part, list[Fault]]]]
 
 
 @contextmanager
@@ -90,7 +90,8 @@ def run_tasks(
     waiting: SimpleQueue[Task] = SimpleQueue()
     for task in tasks:
         waiting.put(task)
-    done: list[tuple[Part, list[Fault]]] = []
+    found: list[tuple[Part, list[Fault]]] = []
+    done: list[Task] = []
     stopped: list[bool] = []
 
     def work() -> None:
@@ -100,9 +101,10 @@ def run_tasks(
                     task = waiting.get_nowait()
                 except Empty:
                     return
-                done.append(task(conn))
+                found.extend(task(conn))
+                done.append(task)
                 if progress is not None:
-                    progress(Progress(len(done), len(tasks), sum(part.rows for part, _ in done)))
+                    progress(Progress(len(done), len(tasks), sum(part.rows for part, _ in found)))
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         pending: set[Future[None]] = {pool.submit(work) for _ in range(min(jobs, len(tasks)))}
@@ -115,4 +117,4 @@ def run_tasks(
         except BaseException:
             stopped.append(True)
             raise
-    return done
+    return found
