@@ -22,6 +22,7 @@ CREATE INDEX idx_accounts_obr_partition_active ON accounts.accounts USING brin (
 CREATE TABLE core.obr_account_partitions (
     event_id uuid NOT NULL,
     account_id uuid NOT NULL,
+    log_seq bigint NOT NULL,
     currency text NOT NULL,
     balance_at numeric(18, 2) NOT NULL,
     frozen_amount numeric(18, 2) NOT NULL,
@@ -43,6 +44,7 @@ CREATE TABLE core.obr_holder_partitions (
 
 COMMENT ON TABLE core.obr_account_partitions IS 'Each account as it was split at an activation (event_id). Append-only, written by trigger.';
 COMMENT ON TABLE core.obr_holder_partitions IS 'Each holder''s part of it; the parts sum to the account. Append-only, written by trigger.';
+COMMENT ON COLUMN core.obr_account_partitions.log_seq IS 'The row of core.transaction_log that says the same balance; 0: nothing was posted yet.';
 COMMENT ON COLUMN core.obr_holder_partitions.party_id IS 'NULL: the account had no holder, and counts as one depositor''s.';
 COMMENT ON COLUMN core.obr_holder_partitions.share_pct IS 'The share that was used: balance_share_pct, or an equal one.';
 

@@ -154,8 +154,8 @@ BEGIN
             ELSE a.allows_debit END
     WHERE NOT a.is_internal AND a.jurisdiction = p_event.jurisdiction;
     began[3] := clock_timestamp();
-    INSERT INTO core.obr_account_partitions (event_id, account_id, currency, balance_at, frozen_amount, available_amount)
-    SELECT p_event.event_id, a.account_id, a.currency, a.balance, a.obr_frozen_amount, a.obr_available_amount
+    INSERT INTO core.obr_account_partitions (event_id, account_id, log_seq, currency, balance_at, frozen_amount, available_amount)
+    SELECT p_event.event_id, a.account_id, a.log_seq, a.currency, a.balance, a.obr_frozen_amount, a.obr_available_amount
     FROM accounts.accounts AS a
     WHERE a.obr_partitioned
     ORDER BY a.account_id;
@@ -195,8 +195,8 @@ BEGIN
         GROUP BY x.account_id
     ) AS p
     WHERE a.account_id = p.account_id AND a.obr_partitioned;
-    INSERT INTO core.obr_account_partitions (event_id, account_id, currency, balance_at, frozen_amount, available_amount)
-    SELECT p_event.event_id, a.account_id, a.currency, a.balance, a.obr_frozen_amount, a.obr_available_amount
+    INSERT INTO core.obr_account_partitions (event_id, account_id, log_seq, currency, balance_at, frozen_amount, available_amount)
+    SELECT p_event.event_id, a.account_id, a.log_seq, a.currency, a.balance, a.obr_frozen_amount, a.obr_available_amount
     FROM accounts.accounts AS a
     WHERE a.obr_partitioned
     ORDER BY a.account_id;

@@ -59,8 +59,9 @@ FROM core.obr_resolution_state AS s
 WHERE s.id = 'current'
 
 -- unlike_evidence --
--- Accounts whose evidence is not what the arithmetic gives: each holder's part of an activation worked out again, holders
--- against their account, a release against the activation before it. Where products were not pre-positioned an account may
+-- Accounts whose evidence is not what log and arithmetic give: each holder's part of an activation worked out again, holders
+-- against their account, a release against the activation before it, and the balance against the ledger's log, whose
+-- chains `ledger verify` proves. Where products were not pre-positioned an account may
 -- be frozen whole: which product it had then is not on record.
 WITH holders AS (
     SELECT e.event_id, h.account_id, sum(h.balance_at) AS balance_at, sum(h.frozen_amount) AS frozen,
@@ -103,6 +104,11 @@ wrong AS (
     ) AS due ON due.event_id = p.event_id AND due.account_id = p.account_id
     WHERE e.event_type = 'OBR_RELEASED' AND (p.frozen_amount, p.available_amount)
         IS DISTINCT FROM (coalesce(due.frozen, 0), greatest(p.balance_at - p.frozen_amount, 0))
+    UNION
+    SELECT p.event_id, p.account_id
+    FROM core.obr_account_partitions AS p
+    LEFT JOIN core.transaction_log AS t ON t.account_id = p.account_id AND t.seq = p.log_seq
+    WHERE p.balance_at <> coalesce(t.balance_after, 0)
 )
 SELECT w.event_id, count(*) AS accounts, (array_agg(w.account_id ORDER BY w.account_id))[1:3] AS some
 FROM wrong AS w
