@@ -158,7 +158,10 @@ def test_operators_of_the_applications_own_are_never_called_by_the_ledger(bank: 
                     " INSERT INTO evil.ran VALUES ({said}); RETURN false; END $$;"
                     "CREATE OPERATOR evil.{sign} (LEFTARG = {kind}, RIGHTARG = {kind}, FUNCTION = evil.{name})"
                 ).format(
-                    name=sql.Identifier(name), kind=sql.SQL(kind), sign=sql.SQL(sign), said=sql.Literal(f"{kind} {sign}")
+                    name=sql.Identifier(name),
+                    kind=sql.SQL(kind),
+                    sign=sql.SQL(sign),
+                    said=sql.Literal(f"{kind} {sign}"),
                 )
             )
     app.execute("SET search_path = evil, pg_catalog")
