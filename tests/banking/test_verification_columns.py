@@ -34,7 +34,9 @@ TABLES = (
     "core.hold_log",
     "core.log_seals",
     "core.log_seal_entries",
+    "core.log_seal_records",
     "core.eod_runs",
+    "core.audit_log",
 )
 #: What stands in no chain, no seal and nowhere else. docs/concepts/ledger.md says so.
 NOT_PROVEN = {
@@ -78,6 +80,8 @@ def _forged(kind: str, value: object) -> object:
             return _INSTEAD_OF_NOTHING[kind]
         case bool():
             return not value
+        case str() if kind == "xid8":
+            return str(int(value) + 1)
         case str():
             return _OTHERS.get(value, value + "X")
         case UUID():
@@ -130,6 +134,7 @@ def books(bank: Bank) -> Bank:
     seal_ledger(app, trace=trace)
     business("y")
     app.execute("SELECT accounts.take_snapshot('NZ', %s, '1 second', 'anna', 't1')", [end[1]])
+    app.execute("SELECT core.record_audit('a.test', 'dev/bank_core', 'done', 'anna', 't1', 'c1', '{\"a\": 1}')")
     seal_ledger(app, trace=trace)
     return bank
 

@@ -23,6 +23,7 @@ APPEND_ONLY = (
     "core.hold_log",
     "core.log_seals",
     "core.log_seal_entries",
+    "core.log_seal_records",
     "core.eod_runs",
     "core.audit_log",
     "core.obr_instructions",

@@ -1,3 +1,6 @@
+-- squawk-ignore-file prefer-bigint-over-int
+-- (`version` is an int in the contract)
+--
 -- Seals: the heads of every account's chains at one instant, and what the account was by then, chained themselves. One
 -- exported outside the database convicts whoever rewrites a chain from its first row on.
 
@@ -36,12 +39,64 @@ COMMENT ON TABLE core.log_seal_entries IS 'Heads of the accounts that moved sinc
 COMMENT ON COLUMN core.log_seal_entries.version IS 'The account''s version at that instant.';
 COMMENT ON COLUMN core.log_seal_entries.facts IS 'Hash of what never changes of the account, and of its changes of standing up to that version.';
 
+-- Other append-only tables that seals are over, each with a column xid: the transaction that wrote the row. Which rows a
+-- seal is over is said by a range of transactions that have all ended, so it never changes afterwards.
+CREATE TABLE core.sealed_tables (relation text NOT NULL CONSTRAINT sealed_tables_pkey PRIMARY KEY);
+
+CREATE TABLE core.log_seal_records (
+    relation text NOT NULL,
+    seal_no bigint NOT NULL CONSTRAINT fk_log_seal_records_seal_no REFERENCES core.log_seals (seal_no)
+    DEFERRABLE INITIALLY DEFERRED,
+    from_xid xid8 NOT NULL,
+    upto_xid xid8 NOT NULL,
+    records bigint NOT NULL,
+    hash core.sha256_hash NOT NULL,
+    CONSTRAINT log_seal_records_pkey PRIMARY KEY (relation, seal_no)
+);
+
+COMMENT ON TABLE core.sealed_tables IS 'Append-only tables beside the chains that seals are over.';
+COMMENT ON TABLE core.log_seal_records IS 'Which of their rows a seal is over: those of transactions from_xid up to, not including, upto_xid. Append-only.';
+COMMENT ON COLUMN core.log_seal_records.hash IS 'Over the hashes of the rows (record_send), in the order of those hashes.';
+
 CREATE TRIGGER trg_log_seals_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON core.log_seals
 FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
 CREATE TRIGGER trg_log_seal_entries_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON core.log_seal_entries
 FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
+CREATE TRIGGER trg_log_seal_records_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON core.log_seal_records
+FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
+ALTER TABLE core.log_seal_records ENABLE ALWAYS TRIGGER trg_log_seal_records_append_only;
 ALTER TABLE core.log_seals ENABLE ALWAYS TRIGGER trg_log_seals_append_only;
 ALTER TABLE core.log_seal_entries ENABLE ALWAYS TRIGGER trg_log_seal_entries_append_only;
+
+-- What was added to the other tables since they were sealed; what of them the seal's batch is over.
+CREATE FUNCTION core.seal_records(p_seal_no bigint) RETURNS bytea
+LANGUAGE plpgsql AS $$
+DECLARE
+    horizon xid8 := pg_snapshot_xmin(pg_current_snapshot()); -- every transaction before it has ended
+    t record;
+    n bigint;
+    h bytea;
+BEGIN
+    FOR t IN
+        SELECT s.relation, coalesce((SELECT max(r.upto_xid) FROM core.log_seal_records AS r WHERE r.relation = s.relation), '0') AS since
+        FROM core.sealed_tables AS s
+        ORDER BY s.relation
+    LOOP
+        EXECUTE format('SELECT count(*), sha256(string_agg(y.h, '''' ORDER BY y.h)) FROM (SELECT sha256(record_send(x)) AS h'
+            ' FROM %s AS x WHERE x.xid >= $1 AND x.xid < $2) AS y', t.relation::regclass) INTO n, h USING t.since, horizon;
+        IF n > 0 THEN
+            INSERT INTO core.log_seal_records (relation, seal_no, from_xid, upto_xid, records, hash)
+            VALUES (t.relation, p_seal_no, t.since, horizon, n, h);
+        END IF;
+    END LOOP;
+    RETURN (
+        SELECT string_agg(convert_to(octet_length(r.relation) || ':' || r.relation, 'UTF8') || xid8send(r.from_xid)
+            || xid8send(r.upto_xid) || int8send(r.records) || r.hash, '' ORDER BY r.relation)
+        FROM core.log_seal_records AS r
+        WHERE r.seal_no = p_seal_no
+    );
+END
+$$;
 
 -- Seal what moved since the last seal; nothing new: the last seal again.
 CREATE FUNCTION core.seal_log(
@@ -52,6 +107,7 @@ CREATE FUNCTION core.seal_log(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     last core.log_seals;
+    records bytea;
 BEGIN
     LOCK TABLE core.log_seals IN SHARE ROW EXCLUSIVE MODE; -- one seal at a time
     SELECT s.* INTO last FROM core.log_seals AS s ORDER BY s.seal_no DESC LIMIT 1;
@@ -95,6 +151,8 @@ BEGIN
     FROM entries AS e;
     created := accounts > 0;
     IF created THEN
+        records := core.seal_records(seal_no);
+        batch_hash := CASE WHEN records IS NULL THEN batch_hash ELSE sha256(batch_hash || records) END;
         seal_hash := sha256(previous_hash || int8send(seal_no) || int8send(accounts) || int8send(log_rows) || int8send(hold_rows)
             || timestamptz_send(sealed_at) || batch_hash);
         INSERT INTO core.log_seals (seal_no, previous_hash, accounts, log_rows, hold_rows, batch_hash, seal_hash, sealed_at,
@@ -114,5 +172,5 @@ BEGIN
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION core.seal_log(text, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION core.seal_log(text, text), core.seal_records(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION core.seal_log(text, text) TO bank_core_app_user;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -74,8 +75,14 @@ class _Journal:
 @dataclass(frozen=True)
 class _Batch:
     entries: int
-    batch_hash: bytes
+    heads_hash: bytes
+    records: bytes | None
     faulty: list[UUID]
+
+    @property
+    def batch_hash(self) -> bytes:
+        """What the seal must be over: the heads, and records of other tables where it has some."""
+        return self.heads_hash if self.records is None else hashlib.sha256(self.heads_hash + self.records).digest()
 
 
 def ledger_tasks(conn: Connection, scope: Scope, seals: Sequence[Seal]) -> list[Task]:
@@ -92,6 +99,7 @@ def ledger_tasks(conn: Connection, scope: Scope, seals: Sequence[Seal]) -> list[
     tasks += [
         _plain("verify_accounts", "reversals", "accounts.reversals"),
         _plain("verify_accounts", "seal_entries", "core.log_seal_entries"),
+        _plain("verify_seals", "unsealed", "core.sealed_tables"),
         _plain("verify_snapshots", "snapshot_strays", "accounts.daily_balance_snapshots"),
         _plain("verify_snapshots", "run_strays", "core.eod_runs"),
     ]
@@ -267,8 +275,12 @@ def _seal(seal: Seal) -> Task:
         ]
         facts = rows(conn, "verify_seals", "seal_facts", Plain, parameters, doing=DOING)
         faults += [Fault(each.kind, table, each.row, each.message) for each in facts]
+        audited = rows(conn, "verify_seals", "seal_records", Plain, parameters, doing=DOING)
+        faults += [Fault(each.kind, "core.audit_log", each.row, each.message) for each in audited]
         if batch.batch_hash != seal.batch_hash or batch.entries != seal.accounts:
-            faults.append(Fault("altered", table, str(seal.seal_no), f"seal {seal.seal_no} is over other heads"))
+            faults.append(
+                Fault("altered", table, str(seal.seal_no), f"seal {seal.seal_no} is over other heads or records")
+            )
         return [(_counted("seal", batch.entries, len(faults)), faults)]
 
     return task

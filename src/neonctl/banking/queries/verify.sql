@@ -35,7 +35,8 @@ FROM (VALUES
     ('accounts.pending_holds', 'trg_pending_holds_kept'), ('accounts.pending_holds', 'trg_pending_holds_before'),
     ('accounts.pending_holds', 'trg_pending_holds_after'),
     ('core.hold_log', 'trg_hold_log_append_only'), ('core.hold_log', 'trg_hold_log_written_by_trigger'),
-    ('core.log_seals', 'trg_log_seals_append_only'), ('core.log_seal_entries', 'trg_log_seal_entries_append_only'),
+    ('core.log_seals', 'trg_log_seals_append_only'), ('core.log_seal_records', 'trg_log_seal_records_append_only'),
+    ('core.log_seal_entries', 'trg_log_seal_entries_append_only'),
     ('accounts.daily_balance_snapshots', 'trg_daily_balance_snapshots_append_only'),
     ('core.eod_runs', 'trg_eod_runs_append_only'),
     ('core.audit_log', 'trg_audit_log_append_only'), ('core.audit_log', 'trg_audit_log_stamp')

@@ -11,7 +11,13 @@ ORDER BY s.seal_no
 SELECT
     count(*) AS entries,
     sha256(coalesce(string_agg(uuid_send(e.account_id) || int8send(e.seq) || e.head || int8send(e.hold_seq) || e.hold_head
-        || int4send(e.version) || e.facts, '' ORDER BY e.account_id), '')) AS batch_hash,
+        || int4send(e.version) || e.facts, '' ORDER BY e.account_id), '')) AS heads_hash,
+    (
+        SELECT string_agg(convert_to(octet_length(r.relation) || ':' || r.relation, 'UTF8') || xid8send(r.from_xid)
+            || xid8send(r.upto_xid) || int8send(r.records) || r.hash, '' ORDER BY r.relation)
+        FROM core.log_seal_records AS r
+        WHERE r.seal_no = %(seal_no)s
+    ) AS records,
     coalesce((array_agg(e.account_id ORDER BY e.account_id) FILTER (
         WHERE (e.head = coalesce(l.row_hash, CASE e.seq WHEN 0 THEN %(zero)s::bytea END)) IS NOT TRUE
             OR (e.hold_head = coalesce(h.row_hash, CASE e.hold_seq WHEN 0 THEN %(zero)s::bytea END)) IS NOT TRUE))[:20], '{}') AS faulty
@@ -43,3 +49,20 @@ WHERE e.seal_no = %(seal_no)s AND (e.version <= a.version AND e.facts = sha256(u
             ), ''))) IS NOT TRUE
 ORDER BY e.account_id
 LIMIT 20
+
+-- seal_records --
+-- What was written into core.audit_log by the transactions that a seal is over, against what it was then.
+SELECT %(seal_no)s || '/core.audit_log' AS row, 'altered' AS kind, 'of the ' || r.records || ' records of core.audit_log that seal '
+    || r.seal_no || ' is over one was altered or removed, or one was added' AS message
+FROM core.log_seal_records AS r
+CROSS JOIN LATERAL (
+    SELECT count(*) AS n, sha256(string_agg(y.h, '' ORDER BY y.h)) AS hash
+    FROM (
+        SELECT sha256(record_send(x)) AS h FROM core.audit_log AS x WHERE x.xid >= r.from_xid AND x.xid < r.upto_xid
+    ) AS y
+) AS f
+WHERE r.seal_no = %(seal_no)s AND r.relation = 'core.audit_log' AND (f.n = r.records AND f.hash = r.hash) IS NOT TRUE
+
+-- unsealed --
+SELECT 'core.audit_log' AS row, 'removed' AS kind, 'seals are no longer over core.audit_log' AS message
+WHERE NOT EXISTS (SELECT FROM core.sealed_tables AS t WHERE t.relation = 'core.audit_log')
