@@ -266,7 +266,7 @@ def test_evidence_that_sums_up_and_is_not_what_was_worked_out_is_exposed(under_w
         f" AND x.event_id = (SELECT e.event_id FROM core.obr_partition_events AS e WHERE e.event_no = {event_no})",
     )
     found = faults(read_record(under_way.connect("readonly")))
-    assert any("is not what the log and the arithmetic give" in each and each.startswith("event ") for each in found)
+    assert any("is not what log and arithmetic give" in each and each.startswith("event ") for each in found)
 
 
 def test_evidence_of_a_balance_that_never_was_is_exposed(under_way):
@@ -282,7 +282,7 @@ def test_evidence_of_a_balance_that_never_was_is_exposed(under_way):
         f"UPDATE core.obr_holder_partitions SET {more} WHERE {one}",
     )
     found = faults(read_record(under_way.connect("readonly")))
-    assert any(each.startswith("event 1: evidence of 1 accounts is not what the log") for each in found)
+    assert any(each.startswith("event 1: evidence of 1 accounts is not what log") for each in found)
 
 
 def test_an_export_is_the_same_bytes_each_time_and_holds_what_was_signed(history):

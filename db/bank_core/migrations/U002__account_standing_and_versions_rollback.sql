@@ -25,6 +25,7 @@ DROP TABLE accounts.status_changes;
 DROP FUNCTION accounts.status_rule(text, text);
 DROP TABLE accounts.status_rules;
 DROP TABLE core.jurisdictions;
+UPDATE accounts.accounts SET held_jointly = false WHERE held_jointly;
 -- Its expression remembers the column's type: made anew for the old one.
 ALTER TABLE accounts.accounts DROP CONSTRAINT chk_accounts_not_overdrawn;
 ALTER TABLE accounts.accounts
