@@ -344,6 +344,25 @@ LANGUAGE sql AS $$
             'correlation_id', p_event.correlation_id), p_event.trace_id, p_event.correlation_id)
 $$;
 
+-- Nobody else moves money or holds from here on. Who stands in the way for longer than lock_timeout is named: on the day,
+-- somebody must be able to end that session.
+CREATE FUNCTION core.enter_ledger_alone() RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    present text;
+BEGIN
+    PERFORM pg_advisory_xact_lock(1313620290, 1);
+EXCEPTION WHEN lock_not_available THEN
+    SELECT string_agg(concat(l.pid, ' (', a.usename, ')'), ', ' ORDER BY l.pid) INTO present
+    FROM pg_locks AS l
+    LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
+    WHERE l.locktype = 'advisory' AND l.classid = 1313620290 AND l.objid = 1 AND l.granted
+        AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+    RAISE EXCEPTION 'the ledger is kept from standing still by session %', coalesce(present, 'that has ended since')
+        USING ERRCODE = 'lock_not_available';
+END
+$$;
+
 -- The event's own trigger: what it tells of happens here and nowhere else, so that neither can be without the other.
 CREATE FUNCTION core.apply_obr_event() RETURNS trigger
 LANGUAGE plpgsql AS $$
@@ -370,7 +389,7 @@ BEGIN
     NEW.activated_by := coalesce(NEW.activated_by, session_user);
     NEW.metadata := coalesce(NEW.metadata, '{}');
     IF NEW.event_type IN ('OBR_ACTIVATED', 'OBR_RELEASED', 'OBR_UNWOUND') THEN
-        PERFORM pg_catalog.pg_advisory_xact_lock(1313620290, 1);
+        PERFORM core.enter_ledger_alone();
     END IF;
     CASE NEW.event_type
         WHEN 'OBR_ACTIVATED' THEN
@@ -717,6 +736,7 @@ REVOKE EXECUTE ON FUNCTION
     core.obr_write_off(jsonb, core.obr_partition_events),
     core.obr_clear(core.obr_partition_events),
     core.obr_publish(core.obr_partition_events),
+    core.enter_ledger_alone(),
     core.apply_obr_event(),
     core.obr_activate(numeric, numeric, text, text, text [], boolean, text, text, text, text),
     core.obr_release(numeric, text, text, text [], text, text, text, text),
