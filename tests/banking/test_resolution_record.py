@@ -306,7 +306,7 @@ def test_what_about_the_keys_would_be_in_the_way_is_said_before_the_day(bank):
     def gaps():
         return readiness_gaps(read_status(reader))
 
-    assert [gap[:21] for gap in gaps()] == ["0 of 2 officers have a", "no key of the regulat"]
+    assert [gap[:21] for gap in gaps()] == ["0 of 2 officers have ", "no key of the regulat"]
     for name, days in (("anna", 31), ("ben", 29)):
         begin = clock.replace(microsecond=0) - timedelta(minutes=1)
         key = NewKey(name, "officer", SIGNERS[name].public.jwk, begin, begin + timedelta(days=days))
