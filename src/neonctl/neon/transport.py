@@ -11,7 +11,6 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ import httpx
 import tenacity
 
 from neonctl.errors import NeonctlError, UsageError
+from neonctl.frozen import frozen
 from neonctl.neon import answers, failures
 from neonctl.secret import MASK, Secret
 
@@ -35,7 +35,7 @@ _SENSITIVE = frozenset({"password", "uri", "connection_uri", "key"})  # `x-sensi
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 
-@dataclass(frozen=True)
+@frozen
 class Patience:
     """How long one call may go on trying, in seconds, by what stands in its way."""
 
