@@ -13,7 +13,6 @@ from inline_snapshot import snapshot
 
 from neonctl import __version__
 from neonctl.cli.app import FILES, build
-from neonctl.cli.app import build
 from neonctl_run import command, interrupt_when, run, run_on_terminal, run_process, scrubbed, stable
 
 SLOWER = ("suspend_timeout_seconds: 300\n\n#", "suspend_timeout_seconds: 600\n\n#")
