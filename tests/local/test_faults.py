@@ -21,13 +21,16 @@ def test_a_rule_that_counts_goes_on_where_it_was(tmp_path: Path, rule: dict[str,
 
 
 def test_a_rule_that_strikes_every_call_is_not_written_down_each_time(tmp_path: Path) -> None:
-    faults = Faults(tmp_path / "faults")
+    file = tmp_path / "faults"
+    faults = Faults(file)
     faults.replace_all([{"target": "aws", "latency_ms": 50}])
-    written = (tmp_path / "faults").stat().st_ino
+    kept = file.read_bytes()
+    file.unlink()
     for _ in range(3):
         assert faults.aws("ssm", "GetParameters") is not None
-    assert (tmp_path / "faults").stat().st_ino == written
+    assert not file.exists()
     assert faults.documents()[0]["struck"] == 3
-    again = Faults(tmp_path / "faults").aws("ssm", "GetParameters")
-    assert again is not None
-    assert again.latency_ms == 50
+    file.write_bytes(kept)
+    after_restart = Faults(file).aws("ssm", "GetParameters")
+    assert after_restart is not None
+    assert after_restart.latency_ms == 50
