@@ -8,18 +8,18 @@ its caller can look whether the work was done.
 from __future__ import annotations
 
 import json
+import random
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import httpx
-import tenacity
 
 from neonctl.errors import NeonctlError, UsageError
+from neonctl.frozen import frozen
 from neonctl.neon import answers, failures
 from neonctl.secret import MASK, Secret
 
@@ -31,11 +31,13 @@ Parameters = Mapping[str, str | int | bool]
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SENSITIVE = frozenset({"password", "uri", "connection_uri", "key"})  # `x-sensitive` in Neon's document
+_FIRST_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 10.0
 # Raised before the request left this machine: repeating it cannot do the work twice.
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 
-@dataclass(frozen=True)
+@frozen
 class Patience:
     """How long one call may go on trying, in seconds, by what stands in its way."""
 
@@ -122,26 +124,21 @@ class Transport:
     ) -> Body | None:
         started = self.clock()
         told: set[str] = set()
-
-        def before_sleep(state: tenacity.RetryCallState) -> None:
-            again = _again(state)
+        attempt = 0
+        while True:
+            try:
+                return self._once(method, path, doing, params, body)
+            except _AgainError as wanted:
+                again = wanted
+            pause = max(again.pause, _full_jitter(attempt))
+            if self.clock() - started + pause > again.budget:
+                break
             if again.failure.code not in told:  # once per cause, not once per attempt
                 told.add(again.failure.code)
                 self.tell(f"{again.failure.message}; trying again")
-
-        repeating = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_AgainError),
-            wait=lambda state: max(_again(state).pause, _full_jitter(state)),
-            stop=lambda state: self.clock() - started + state.upcoming_sleep > _again(state).budget,
-            before_sleep=before_sleep,
-            sleep=self.sleep,
-            reraise=True,
-        )
-        try:
-            return repeating(self._once, method, path, doing, params, body)
-        except _AgainError as again:
-            failure = again.failure
-        raise failure  # outside the handler: no chain that could carry a body or a header
+            self.sleep(pause)
+            attempt += 1
+        raise again.failure  # outside the handler: no chain that could carry a body or a header
 
     def _once(self, method: str, path: str, doing: Doing, params: Parameters | None, body: Body | None) -> Body | None:
         try:
@@ -206,13 +203,9 @@ def _sealed(value: dict[str, Any]) -> dict[str, Any]:
     return {k: Secret(v) if k in _SENSITIVE and isinstance(v, str) else v for k, v in value.items()}
 
 
-def _again(state: tenacity.RetryCallState) -> _AgainError:
-    error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, _AgainError)
-    return error
-
-
-_full_jitter = tenacity.wait_random_exponential(multiplier=0.25, max=10)
+def _full_jitter(attempt: int) -> float:
+    """Seconds before the next attempt, the first being 0: many who were refused at once do not return at once."""
+    return random.uniform(0, min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt))  # noqa: S311 (no secret)
 
 
 def _checked_host(api_host: str) -> str:
