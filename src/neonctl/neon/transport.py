@@ -8,11 +8,11 @@ its caller can look whether the work was done.
 from __future__ import annotations
 
 import json
-import random
 import ssl
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -24,6 +24,8 @@ from neonctl.neon import answers, failures
 from neonctl.secret import MASK, Secret
 
 if TYPE_CHECKING:
+    import tenacity
+
     from neonctl.neon.failures import Doing, Refusal
 
 Body = Mapping[str, Any]
@@ -123,22 +125,45 @@ class Transport:
         body: Body | None = None,
     ) -> Body | None:
         started = self.clock()
+        once = partial(self._once, method, path, doing, params, body)
+        try:
+            return once()
+        except _AgainError as again:
+            first = again
+        return self._repeat(once, first, started)
+
+    def _repeat(self, once: Callable[[], Body | None], first: _AgainError, started: float) -> Body | None:
+        """Try ``once`` again after ``first``, in ever longer pauses, for as long as its failures are worth it."""
+        import tenacity  # here, since most commands never get here, and it takes longer to import than a call takes
+
         told: set[str] = set()
-        attempt = 0
-        while True:
-            try:
-                return self._once(method, path, doing, params, body)
-            except _AgainError as wanted:
-                again = wanted
-            pause = max(again.pause, _full_jitter(attempt))
-            if self.clock() - started + pause > again.budget:
-                break
+        failed = [first]
+
+        def attempt() -> Body | None:
+            if failed:
+                raise failed.pop()
+            return once()
+
+        def before_sleep(state: tenacity.RetryCallState) -> None:
+            again = _again(state)
             if again.failure.code not in told:  # once per cause, not once per attempt
                 told.add(again.failure.code)
                 self.tell(f"{again.failure.message}; trying again")
-            self.sleep(pause)
-            attempt += 1
-        raise again.failure  # outside the handler: no chain that could carry a body or a header
+
+        full_jitter = tenacity.wait_random_exponential(multiplier=_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S)
+        repeating = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_AgainError),
+            wait=lambda state: max(_again(state).pause, full_jitter(state)),
+            stop=lambda state: self.clock() - started + state.upcoming_sleep > _again(state).budget,
+            before_sleep=before_sleep,
+            sleep=self.sleep,
+            reraise=True,
+        )
+        try:
+            return repeating(attempt)
+        except _AgainError as again:
+            failure = again.failure
+        raise failure  # outside the handler: no chain that could carry a body or a header
 
     def _once(self, method: str, path: str, doing: Doing, params: Parameters | None, body: Body | None) -> Body | None:
         try:
@@ -203,9 +228,10 @@ def _sealed(value: dict[str, Any]) -> dict[str, Any]:
     return {k: Secret(v) if k in _SENSITIVE and isinstance(v, str) else v for k, v in value.items()}
 
 
-def _full_jitter(attempt: int) -> float:
-    """Seconds before the next attempt, the first being 0: many who were refused at once do not return at once."""
-    return random.uniform(0, min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt))  # noqa: S311 (no secret)
+def _again(state: tenacity.RetryCallState) -> _AgainError:
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, _AgainError)
+    return error
 
 
 def _checked_host(api_host: str) -> str:
