@@ -216,6 +216,31 @@ def test_the_first_wrong_row_is_named(books, deed):
         assert (kind, table, row.format(**names)) in faults(books.verify(account=books.account))
 
 
+def test_a_header_that_is_there_twice_is_seen(books):
+    """Only how many there are tells: nothing about one of the two is wrong."""
+    with books.behind_its_back() as superuser:
+        superuser.execute("ALTER TABLE accounts.transactions DROP CONSTRAINT transactions_pkey CASCADE")
+        superuser.execute("ALTER TABLE accounts.transactions DROP CONSTRAINT uniq_transactions_idempotency_key")
+        superuser.execute(
+            "INSERT INTO accounts.transactions SELECT * FROM accounts.transactions WHERE transaction_id = %s",
+            (books.transactions[3],),
+        )
+    [fault] = books.verify().faults
+    assert (fault.kind, fault.table) == ("altered", "accounts.transactions")
+    assert "does not add up" in fault.message
+
+
+@pytest.mark.parametrize("seq", [1, 4, 10])
+def test_a_row_of_the_log_that_is_there_twice_is_named(books, seq):
+    with books.behind_its_back() as superuser:
+        for name in ("transaction_log_pkey", "uniq_transaction_log_leg"):
+            superuser.execute(f"ALTER TABLE {LOG} DROP CONSTRAINT {name}")
+        superuser.execute(
+            f"INSERT INTO {LOG} SELECT * FROM {LOG} WHERE account_id = %s AND seq = %s", (books.account, seq)
+        )
+    assert str(books.account) in {fault.row.split("/")[0] for fault in books.verify().faults if fault.table == LOG}
+
+
 def test_every_account_whose_chain_is_broken_is_counted(books):
     with books.behind_its_back() as superuser:
         superuser.execute("UPDATE core.transaction_log SET amount = amount + 1 WHERE seq = 2")

@@ -53,6 +53,31 @@ def test_what_is_no_hold(teller: Teller, amount: str, ttl: str, code: str) -> No
     refused(code, lambda: teller.hold(account, amount, ttl=ttl))
 
 
+@pytest.mark.parametrize(("lasting", "reason"), [
+    ("0", None),
+    ("-1 hour", None),
+    ("8784 hours 1 second", None),
+    ("1 hour", "BORN_DEAD"),
+])  # fmt: skip
+def test_what_is_no_hold_is_none_for_the_owner_either(
+    bank: Bank, teller: Teller, lasting: str, reason: str | None
+) -> None:
+    account, owner, replica = teller.open(money="10"), bank.connect("migrate_user"), bank.connect("postgres")
+    replica.execute("SET session_replication_role = replica")
+
+    def make(conn: psycopg.Connection[tuple[object, ...]]) -> None:
+        conn.execute(
+            "INSERT INTO accounts.pending_holds (account_id, amount, idempotency_key, account_version, created_at, expires_at,"
+            " release_reason) SELECT a.account_id, 1, 'owner', a.version, now(), now() + %s::interval, %s"
+            " FROM accounts.accounts AS a WHERE a.account_id = %s",
+            [lasting, reason, account],
+        )
+
+    refused("HOLD_INVALID", lambda: make(owner))
+    refused("HOLD_INVALID", lambda: make(replica))
+    assert problems(bank) == []
+
+
 def test_an_expired_hold_stops_counting_by_itself_and_is_swept_later(bank: Bank, teller: Teller) -> None:
     till, account = teller.internal(), teller.open(money="10")
     teller.hold(account, "10", ttl="1 microsecond")
