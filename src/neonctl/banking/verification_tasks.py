@@ -117,7 +117,7 @@ def account_tasks(conn: Connection, account: UUID, since: int) -> list[Task]:
         _chains("log", account, account, since),
         _chains("holds", account, account, since),
         _plain("verify_account", "account_seals", "core.log_seal_entries", account_id=account),
-        _plain("verify_account", "account_facts", "core.log_seal_entries", account_id=account),
+        _plain("verify_seals", ("facts", "facts_of_account"), "core.log_seal_entries", account_id=account),
         *_standing_tasks(account),
     ]
 
@@ -231,10 +231,10 @@ def _held_sums(first: UUID, last: UUID) -> Task:
     return _plain("verify_holds", "held_sums", "accounts.accounts", first=first, last=last)
 
 
-def _plain(file: str, name: str, table: str, **parameters: UUID | None) -> Task:
+def _plain(file: str, name: str | Sequence[str], table: str, **parameters: UUID | None) -> Task:
     def task(conn: Connection) -> list[tuple[Part, list[Fault]]]:
         found = rows(conn, file, name, Plain, {**parameters, "zero": ZERO_HASH}, doing=DOING)
-        return [(_counted(name, 0, len(found)), [Fault(each.kind, table, each.row, each.message) for each in found])]
+        return [(_counted(file, 0, len(found)), [Fault(each.kind, table, each.row, each.message) for each in found])]
 
     return task
 
@@ -273,7 +273,7 @@ def _seal(seal: Seal) -> Task:
             )
             for account in batch.faulty
         ]
-        facts = rows(conn, "verify_seals", "seal_facts", Plain, parameters, doing=DOING)
+        facts = rows(conn, "verify_seals", ("facts", "facts_of_seal"), Plain, parameters, doing=DOING)
         faults += [Fault(each.kind, table, each.row, each.message) for each in facts]
         audited = rows(conn, "verify_seals", "seal_records", Plain, parameters, doing=DOING)
         faults += [Fault(each.kind, "core.audit_log", each.row, each.message) for each in audited]

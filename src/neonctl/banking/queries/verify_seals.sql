@@ -26,28 +26,40 @@ LEFT JOIN core.transaction_log AS l ON l.account_id = e.account_id AND l.seq = e
 LEFT JOIN core.hold_log AS h ON h.account_id = e.account_id AND h.seq = e.hold_seq
 WHERE e.seal_no = %(seal_no)s
 
--- seal_facts --
+-- facts --
 -- What a seal says that accounts were, against what they are and how their standing changed up to then.
-SELECT %(seal_no)s || '/' || e.account_id AS row, 'altered' AS kind,
-    'account ' || e.account_id || ', or a change of its standing, is not what was sealed' AS message
-FROM core.log_seal_entries AS e
-LEFT JOIN accounts.accounts AS a ON a.account_id = e.account_id
-WHERE e.seal_no = %(seal_no)s AND (e.version <= a.version AND e.facts = sha256(uuid_send(a.account_id) || timestamptz_send(a.opened_at)
-            || int8send((a.overdraft_limit * 100)::bigint) || boolsend(a.is_internal) || coalesce(uuid_send(a.shard_of), '')
-            || convert_to(concat(octet_length(a.account_number), ':', a.account_number, octet_length(a.product_code), ':',
-                a.product_code, octet_length(a.currency), ':', a.currency, octet_length(a.jurisdiction), ':', a.jurisdiction,
-                octet_length(a.idempotency_key), ':', a.idempotency_key, encode(a.request_hash, 'hex')), 'UTF8')
-            || coalesce((
-                SELECT string_agg(int4send(c.version) || timestamptz_send(c.changed_at) || convert_to(concat(
-                    octet_length(c.from_status), ':', c.from_status, octet_length(c.from_restriction_reason), ':',
-                    c.from_restriction_reason, octet_length(c.to_status), ':', c.to_status,
-                    octet_length(c.to_restriction_reason), ':', c.to_restriction_reason, octet_length(c.db_user), ':', c.db_user,
-                    octet_length(c.actor), ':', c.actor, octet_length(c.trace_id), ':', c.trace_id,
-                    octet_length(c.correlation_id), ':', c.correlation_id), 'UTF8'), '' ORDER BY c.version)
-                FROM accounts.status_changes AS c
-                WHERE c.account_id = a.account_id AND c.version <= e.version
-            ), ''))) IS NOT TRUE
-ORDER BY e.account_id
+WITH wrong AS NOT MATERIALIZED (
+    SELECT e.seal_no, e.account_id
+    FROM core.log_seal_entries AS e
+    LEFT JOIN accounts.accounts AS a ON a.account_id = e.account_id
+    WHERE (e.version <= a.version AND e.facts = sha256(uuid_send(a.account_id) || timestamptz_send(a.opened_at)
+                || int8send((a.overdraft_limit * 100)::bigint) || boolsend(a.is_internal) || coalesce(uuid_send(a.shard_of), '')
+                || convert_to(concat(octet_length(a.account_number), ':', a.account_number, octet_length(a.product_code), ':',
+                    a.product_code, octet_length(a.currency), ':', a.currency, octet_length(a.jurisdiction), ':', a.jurisdiction,
+                    octet_length(a.idempotency_key), ':', a.idempotency_key, encode(a.request_hash, 'hex')), 'UTF8')
+                || coalesce((
+                    SELECT string_agg(int4send(c.version) || timestamptz_send(c.changed_at) || convert_to(concat(
+                        octet_length(c.from_status), ':', c.from_status, octet_length(c.from_restriction_reason), ':',
+                        c.from_restriction_reason, octet_length(c.to_status), ':', c.to_status,
+                        octet_length(c.to_restriction_reason), ':', c.to_restriction_reason, octet_length(c.db_user), ':', c.db_user,
+                        octet_length(c.actor), ':', c.actor, octet_length(c.trace_id), ':', c.trace_id,
+                        octet_length(c.correlation_id), ':', c.correlation_id), 'UTF8'), '' ORDER BY c.version)
+                    FROM accounts.status_changes AS c
+                    WHERE c.account_id = a.account_id AND c.version <= e.version
+                ), ''))) IS NOT TRUE
+)
+SELECT w.seal_no || '/' || w.account_id AS row, 'altered' AS kind,
+    'account ' || w.account_id || ', or a change of its standing, is not what was sealed' AS message
+FROM wrong AS w
+
+-- facts_of_seal --
+WHERE w.seal_no = %(seal_no)s
+ORDER BY w.account_id
+LIMIT 20
+
+-- facts_of_account --
+WHERE w.account_id = %(account_id)s
+ORDER BY w.seal_no
 LIMIT 20
 
 -- seal_records --
