@@ -65,7 +65,7 @@ ALTER TABLE core.obr_holder_partitions ENABLE ALWAYS TRIGGER trg_obr_holder_part
 -- table is (V002). available_balance is the balance less all holds, expired ones too: only where it looks too small are the
 -- holds looked at.
 CREATE FUNCTION accounts.keep_obr_frozen() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     held numeric;
 BEGIN
@@ -146,7 +146,7 @@ ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_obr_money;
 -- Who changes a standing or holders takes the ledger's lock before any row, as who moves money does: an activation
 -- waits for him, or he for it, and they never wait for each other.
 CREATE FUNCTION core.enter_ledger_first() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM pg_catalog.pg_advisory_xact_lock_shared(1313620290, 1);
     RETURN NULL;
