@@ -282,6 +282,18 @@ def test_every_account_whose_chain_is_broken_is_counted(books):
         ("ALTER TABLE core.transaction_log DISABLE TRIGGER trg_transaction_log_append_only", "switched off"),
         ("ALTER TABLE core.hold_log ENABLE TRIGGER trg_hold_log_append_only", "not ALWAYS on"),
         ("DROP TRIGGER trg_postings_append_only ON accounts.postings", "lost its guard"),
+        (
+            "CREATE OR REPLACE FUNCTION core.refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+            "does not refuse",
+        ),
+        (
+            (
+                "CREATE OR REPLACE TRIGGER trg_hold_log_append_only BEFORE UPDATE ON core.hold_log FOR EACH STATEMENT"
+                " EXECUTE FUNCTION core.refuse_change();"
+                "ALTER TABLE core.hold_log ENABLE ALWAYS TRIGGER trg_hold_log_append_only"
+            ),
+            "does not refuse",
+        ),
         ("CREATE RULE hidden AS ON INSERT TO core.log_seals DO INSTEAD NOTHING", "rules"),
     ],
 )
