@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from queue import Queue
@@ -13,7 +14,7 @@ import pytest
 
 from bank_database import open_customer, open_internal
 from neonctl.banking.accounts import Holder, NewAccount, open_account, read_account, set_status
-from neonctl.banking.balances import balance_at, balances_by_party, get_balance
+from neonctl.banking.balances import BalanceReader, balance_at, balances_by_party, get_balance
 from neonctl.banking.holds import create_hold, list_holds, release_hold, sweep_holds
 from neonctl.banking.posting import Leg, post, reverse, transfer
 from neonctl.banking.statement import Trace
@@ -219,6 +220,28 @@ def test_a_partys_accounts_come_in_one_answer(app, readonly):
     assert found[3].available_balance == Decimal("0.75")
     assert found[3].balance_share_pct == 100
     assert balances_by_party(readonly, uuid4()) == ()
+
+
+def test_who_may_not_prepare_gets_the_same_answers(app, readonly, bank):
+    """A function in the database answers, with the plan that it keeps."""
+    pooled, party, hot = bank.connect("readonly", prepare_threshold=None), uuid4(), open_internal(app)
+    app.execute("SELECT accounts.spread_account(%s, 2)", (hot,))
+    empty, held, expired = (open_customer(app, money="9.00", source=hot, parties=(party,)) for _ in range(3))
+    create_hold(app, held, TEN - 2, idempotency_key="h1")
+    over = create_hold(app, expired, TEN - 2, idempotency_key="h2", ttl=timedelta(milliseconds=20))
+    while readonly.execute("SELECT clock_timestamp() <= %s", (over.expires_at,)).fetchone() == (True,):
+        pass
+    planned = BalanceReader(pooled)
+    for account in (empty, held, expired, hot):
+        prepared, found = get_balance(readonly, account), planned.get(account)
+        assert replace(found, as_of=prepared.as_of) == prepared
+        assert timedelta(0) <= found.as_of - prepared.as_of < timedelta(minutes=1)
+    assert [planned.get(each).held for each in (empty, held, expired)] == [0, 8, 0]
+    shown = balances_by_party(readonly, party)
+    assert [each.held for each in shown] == [0, 8, 0]
+    assert [replace(each, as_of=shown[0].as_of) for each in balances_by_party(pooled, party)] == list(shown)
+    assert balances_by_party(pooled, uuid4()) == ()
+    refused("ACCOUNT_NOT_FOUND", lambda: planned.get(uuid4()))
 
 
 def test_a_hot_account_is_one_with_its_shards(app, readonly):

@@ -12,6 +12,7 @@ import pytest
 from psycopg.rows import class_row
 
 from bank_database import Bank, Connection, open_customer, open_internal
+from neonctl.banking import verification_tasks
 from neonctl.banking.chain import ZERO_HASH, LogRow
 from neonctl.banking.holds import create_hold, release_hold
 from neonctl.banking.posting import post, reverse, transfer
@@ -216,6 +217,29 @@ def test_the_first_wrong_row_is_named(books, deed):
         assert (kind, table, row.format(**names)) in faults(books.verify(account=books.account))
 
 
+@pytest.mark.parametrize(
+    "deed", ["amount", "tail gone", "all rows gone", "a posting gone", "a hold's log", "an account gone"]
+)
+def test_parts_find_together_what_one_finds(books, deed, monkeypatch):
+    """As small as parts can be: each account, and each transaction, by itself, and what lies between them."""
+
+    def each_by_itself(conn, name):
+        table, column = ("accounts", "account_id") if name == "account_bounds" else ("transactions", "transaction_id")
+        bounds = [row[0] for row in conn.execute(f"SELECT {column} FROM accounts.{table} ORDER BY 1").fetchall()]
+        lasts = [*(UUID(int=bound.int - 1) for bound in bounds), UUID(int=2**128 - 1)]
+        return list(zip([UUID(int=0), *bounds], lasts, strict=True))
+
+    whole = books.verify()
+    with monkeypatch.context() as patched:
+        patched.setattr(verification_tasks, "_ranges", each_by_itself)
+        assert replace(books.verify(), as_of=whole.as_of) == whole
+    with books.behind_its_back() as superuser:
+        DEEDS[deed][0](superuser, books)
+    found = set(faults(books.verify()))
+    monkeypatch.setattr(verification_tasks, "_ranges", each_by_itself)
+    assert set(faults(books.verify())) == found
+
+
 def test_a_header_that_is_there_twice_is_seen(books):
     """Only how many there are tells: nothing about one of the two is wrong."""
     with books.behind_its_back() as superuser:
@@ -258,6 +282,18 @@ def test_every_account_whose_chain_is_broken_is_counted(books):
         ("ALTER TABLE core.transaction_log DISABLE TRIGGER trg_transaction_log_append_only", "switched off"),
         ("ALTER TABLE core.hold_log ENABLE TRIGGER trg_hold_log_append_only", "not ALWAYS on"),
         ("DROP TRIGGER trg_postings_append_only ON accounts.postings", "lost its guard"),
+        (
+            "CREATE OR REPLACE FUNCTION core.refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+            "does not refuse",
+        ),
+        (
+            (
+                "CREATE OR REPLACE TRIGGER trg_hold_log_append_only BEFORE UPDATE ON core.hold_log FOR EACH STATEMENT"
+                " EXECUTE FUNCTION core.refuse_change();"
+                "ALTER TABLE core.hold_log ENABLE ALWAYS TRIGGER trg_hold_log_append_only"
+            ),
+            "does not refuse",
+        ),
         ("CREATE RULE hidden AS ON INSERT TO core.log_seals DO INSTEAD NOTHING", "rules"),
     ],
 )

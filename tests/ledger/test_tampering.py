@@ -191,7 +191,9 @@ def test_the_application_reaches_functions_it_was_given_and_no_other(bank: Bank)
     )
     named = [str(row[0]).partition("(")[0] for row in rows]
     assert [name for name in named if not name.startswith("core.obr_") and "drill" not in name] == [
+        "accounts.balance",
         "accounts.held",
+        "accounts.party_balances",
         "accounts.snapshot_cutoff",
         "accounts.snapshots_due",
         "core.record_audit",  # the resolution officer's

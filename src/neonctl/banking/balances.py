@@ -80,21 +80,6 @@ class PastBalance:
 
 
 @dataclass(frozen=True)
-class _PartyRow:
-    account_id: UUID
-    account_number: str
-    role: str
-    balance_share_pct: Decimal | None
-    status: Status
-    currency: Currency
-    balance: Decimal
-    held: Decimal
-    version: int
-    as_of: datetime
-    unfrozen: Decimal | None
-
-
-@dataclass(frozen=True)
 class _Sum:
     balance: Decimal
 
@@ -120,13 +105,14 @@ class _PastRow:
 class BalanceReader:
     """Balances over one connection, many times: the cursor is kept, the query is built once.
 
-    Not for several threads at once. Where the connection may prepare, Postgres plans it once as well.
+    Not for several threads at once. Where the connection may prepare, Postgres plans it once as well; where it may not,
+    as through a pooler, a function in the database keeps the plan.
     """
 
     def __init__(self, conn: psycopg.Connection[TupleRow]) -> None:
         self._conn = conn
-        self._cursor = conn.cursor()
-        self._text: LiteralString = query("balances", "get", "banking")
+        self._cursor = _cursor(conn)
+        self._text: LiteralString = query("balances", "get" if _prepares(conn) else "get_planned", "banking")
 
     def get(self, account_id: UUID) -> Balance:
         """The balance of one account, in one round trip (two for a hot account that is spread over shards).
@@ -141,7 +127,7 @@ class BalanceReader:
             failure = translate(error, "reading a balance")
         if failure is not None:
             raise failure
-        if found is None:
+        if found is None or found[0] is None:  # the function gives a row of nothing
             raise not_found("ACCOUNT_NOT_FOUND", "account", account_id)
         account, currency, balance, held, version, as_of, shards, unfrozen = found
         if shards is not None:
@@ -160,24 +146,39 @@ def get_balance(conn: psycopg.Connection[TupleRow], account_id: UUID) -> Balance
 
 def balances_by_party(conn: psycopg.Connection[TupleRow], party_id: UUID) -> tuple[PartyAccount, ...]:
     """The balances of all accounts that a party is related to today, oldest account first; () for none."""
-    doing = "reading a party's balances"
-    found = rows(conn, "balances", "by_party", _PartyRow, {"party_id": party_id}, doing=doing)
+    failure: NeonctlError | None = None
+    found: list[TupleRow] = []
+    try:
+        found = _cursor(conn).execute(query("balances", "by_party", "banking"), (party_id,)).fetchall()
+    except psycopg.Error as error:
+        failure = translate(error, "reading a party's balances")
+    if failure is not None:  # outside the handler: its context would repeat values
+        raise failure
     return tuple(
         PartyAccount(
-            account_id=each.account_id,
-            account_number=each.account_number,
-            role=each.role,
-            balance_share_pct=each.balance_share_pct,
-            status=each.status,
-            currency=each.currency,
-            balance=each.balance,
-            available_balance=_usable(each.balance, each.held, each.unfrozen),
-            held=each.held,
-            version=each.version,
-            as_of=each.as_of,
+            account,
+            number,
+            role,
+            share,
+            status,
+            currency,
+            balance,
+            _usable(balance, held, unfrozen),
+            held,
+            version,
+            as_of,
         )
-        for each in found
+        for account, number, role, share, status, currency, balance, held, version, as_of, unfrozen in found
     )
+
+
+def _prepares(conn: psycopg.Connection[TupleRow]) -> bool:
+    return conn.prepare_threshold is not None
+
+
+def _cursor(conn: psycopg.Connection[TupleRow]) -> psycopg.Cursor[TupleRow]:
+    """What is not prepared is sent as one message with its values in it, which costs the server a third less."""
+    return conn.cursor() if _prepares(conn) else psycopg.ClientCursor(conn)
 
 
 def balance_at(conn: psycopg.Connection[TupleRow], account_id: UUID, moment: datetime | None) -> PastBalance:

@@ -11,6 +11,9 @@ SELECT
 FROM accounts.accounts AS a
 WHERE a.account_id = %s
 
+-- get_planned --
+SELECT b.account_id, b.currency, b.balance, b.held, b.version, b.as_of, b.shards, b.unfrozen FROM accounts.balance(%s) AS b
+
 -- shards --
 -- What is booked on the shards of a hot account.
 SELECT coalesce(sum(s.balance), 0.00) AS balance
@@ -18,17 +21,9 @@ FROM accounts.accounts AS s
 WHERE s.account_id = ANY(%(shards)s::uuid[]) AND s.shard_of = %(account_id)s
 
 -- by_party --
-SELECT
-    a.account_id, a.account_number, r.role, r.balance_share_pct, a.status, a.currency, a.balance, CASE
-        WHEN a.available_balance = a.balance THEN 0.00
-        ELSE accounts.held(a.account_id)
-    END AS held, a.version, statement_timestamp() AS as_of,
-    CASE WHEN a.obr_partitioned THEN a.obr_available_amount::numeric END AS unfrozen
-FROM accounts.account_party_relationships AS r
-JOIN accounts.accounts AS a ON a.account_id = r.account_id
-WHERE r.party_id = %(party_id)s AND r.valid_from <= statement_timestamp()
-    AND (r.valid_to IS NULL OR r.valid_to > statement_timestamp())
-ORDER BY a.opened_at, a.account_id, r.role
+SELECT p.account_id, p.account_number, p.role, p.balance_share_pct, p.status, p.currency, p.balance, p.held, p.version, p.as_of,
+    p.unfrozen
+FROM accounts.party_balances(%s) AS p
 
 -- at --
 -- The account's row, its log and the snapshots are seen at one instant, so what they say can be compared. Of a spread

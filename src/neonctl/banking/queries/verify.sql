@@ -12,12 +12,14 @@ SELECT
     pg_catalog.set_config('max_parallel_workers_per_gather', '0', true)
 
 -- objects --
--- The guards of what is append-only, and that tables are tables. What is missing or switched off.
+-- The guards of what is append-only, and that tables are tables. What is missing or switched off, or refuses no more: a
+-- function of plpgsql that does not know RETURN can only end in an error.
 SELECT g.relation AS row, 'removed' AS kind, CASE
     WHEN c.oid IS NULL THEN g.relation || ' is not there'
     WHEN c.relkind NOT IN ('r', 'p') THEN g.relation || ' is no table'
     WHEN c.relhasrules THEN g.relation || ' has rules that change what is written or read'
     WHEN t.oid IS NULL THEN g.relation || ' has lost its guard ' || g.guard
+    WHEN t.tgenabled = 'A' THEN g.relation || ': the guard ' || g.guard || ' does not refuse what it is there for'
     ELSE g.relation || ': the guard ' || g.guard || ' is switched off, or not ALWAYS on'
 END AS message
 FROM (VALUES
@@ -44,7 +46,11 @@ FROM (VALUES
 LEFT JOIN pg_namespace AS n ON n.nspname = split_part(g.relation, '.', 1)
 LEFT JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = split_part(g.relation, '.', 2)
 LEFT JOIN pg_trigger AS t ON t.tgrelid = c.oid AND t.tgname = g.guard
+LEFT JOIN pg_proc AS p ON p.oid = t.tgfoid
+LEFT JOIN pg_language AS l ON l.oid = p.prolang
 WHERE c.oid IS NULL OR c.relkind NOT IN ('r', 'p') OR c.relhasrules OR t.oid IS NULL OR t.tgenabled <> 'A'
+    OR (g.guard ~ '_(append_only|kept)$' AND (l.lanname = 'plpgsql' AND p.prosrc !~* 'return' AND t.tgqual IS NULL
+        AND t.tgtype & CASE WHEN g.guard ~ 'only$' THEN 58 ELSE 34 END IN (58, 34)) IS NOT TRUE)
 ORDER BY 1, 3
 
 -- account_bounds --

@@ -1,0 +1,2 @@
+DROP FUNCTION accounts.party_balances(uuid);
+DROP FUNCTION accounts.balance(uuid);
