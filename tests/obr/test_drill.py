@@ -176,7 +176,7 @@ TAMPERED = {
         {"sums"},
     ),
     "the evidence is of something else": (
-        [("core.obr_partition", "p_event.event_id, a.account_id, a.currency, a.balance, a.obr_frozen_amount", "p_event.event_id, a.account_id, a.currency, a.balance + 1, a.obr_frozen_amount")],
+        [("core.obr_partition", "a.log_seq, a.currency, a.balance, a.obr_frozen_amount", "a.log_seq, a.currency, a.balance + 1, a.obr_frozen_amount")],
         {"evidence"},
     ),
     "a joint holder's part is not his share": (
