@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from neonctl.frozen import frozen
 from neonctl.secret import Secret
 
 NEON_API_HOST = "https://console.neon.tech/api/v2"
 
 
-@dataclass(frozen=True)
+@frozen
 class Settings:
     """What the surroundings say. AWS variables are left to boto3, ``PG*`` to libpq."""
 

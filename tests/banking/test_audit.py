@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from decimal import Decimal
 
 import psycopg
@@ -11,8 +12,11 @@ from bank_database import Bank, open_customer, open_internal
 from neonctl.banking.audit import Act, audited, record
 from neonctl.banking.holds import create_hold, sweep_holds
 from neonctl.banking.posting import post, transfer
+from neonctl.banking.seals import seal_ledger
 from neonctl.banking.statement import Trace
+from neonctl.banking.verification import verify_ledger
 from neonctl.errors import NeonctlError
+from neonctl.postgres.queryfile import query
 
 ONE = Decimal("1.00")
 ACT = Act("ledger.post", "dev/bank_core", Trace("anna", "t1", "c1"), {"amount": "1.00"})
@@ -107,6 +111,46 @@ def test_each_batch_of_a_sweep_is_on_record_with_it(bank, app):
 
     batches = [len(batch) for batch in sweep_holds(app, batch=2, record=noted)]
     assert [len(row[6]["hold_ids"]) for row in records(bank)] == batches == [2, 1]
+
+
+def test_a_record_that_was_sealed_is_not_changed_unseen(bank, app):
+    """Each record is under one seal, also when its transaction ended late."""
+
+    @contextmanager
+    def door():
+        yield bank.connect("readonly")
+
+    def sealed():
+        rows = app.execute("SELECT seal_no, records FROM core.log_seal_records ORDER BY seal_no").fetchall()
+        return [tuple(row) for row in rows]
+
+    anna, late = open_customer(app, money="10.00"), bank.connect("app_user")
+    record(app, ACT)
+    with late.transaction():
+        record(late, Act("test.late", "dev/bank_core"))
+        record(app, ACT)
+        seal_ledger(app)
+        assert sealed() == [(1, 1)], "what began after one that is still under way waits with it"
+    create_hold(app, anna, ONE, idempotency_key="h")
+    seal_ledger(app)
+    assert sealed() == [(1, 1), (2, 2)]
+    assert verify_ledger(door).intact
+    superuser = bank.connect("superuser")
+    superuser.execute("ALTER TABLE core.audit_log DISABLE TRIGGER ALL")
+    another = "SELECT (json_populate_record(l, '{\"audit_no\": 99}')).* FROM core.audit_log AS l WHERE audit_no = 1"
+    for deed, seal in (
+        ("UPDATE core.audit_log SET actor = 'kate' WHERE action = 'test.late'", 2),
+        (f"INSERT INTO core.audit_log {another}", 1),
+        ("DELETE FROM core.audit_log WHERE audit_no = 1", 1),
+    ):
+        with superuser.transaction(force_rollback=True):
+            superuser.execute(deed)
+            found = superuser.execute(query("verify_seals", "seal_records", "banking"), {"seal_no": seal}).fetchall()
+            assert [row[0] for row in found] == [f"{seal}/core.audit_log"], deed
+    superuser.execute("DELETE FROM core.audit_log WHERE action = 'test.late'")
+    superuser.execute("DELETE FROM core.sealed_tables")
+    found = {(fault.table, fault.row) for fault in verify_ledger(door).faults if fault.row != "guard"}
+    assert found == {("core.audit_log", "2/core.audit_log"), ("core.sealed_tables", "core.audit_log")}
 
 
 @pytest.mark.parametrize("role", ["app_user", "readonly", "resolution_officer", "migrate_user", "superuser"])

@@ -252,6 +252,7 @@ def test_a_hot_account_is_one_with_its_shards(app, readonly):
     assert get_balance(readonly, hot).balance == Decimal(-10)
     past = balance_at(readonly, hot, None)
     assert (past.balance, past.live, past.differences) == (Decimal(-10), Decimal(-10), ())
+    assert past.version == get_balance(readonly, hot).version, "a shard's version is not the account's"
     assert read_account(readonly, hot).shards == 4
 
 

@@ -21,6 +21,7 @@ from neonctl.banking.posting import Leg, post, transfer
 from neonctl.banking.relay import Relayed, relay, waves
 from neonctl.banking.statement import Trace
 from neonctl.errors import RetryableError
+from neonctl.vault.events import MOST_BYTES
 
 ROOT = Path(__file__).parent.parent.parent
 CENT = Decimal("0.01")
@@ -91,6 +92,23 @@ def test_every_event_fits_its_schema(app, accounts):
     assert {(event.payload["trace_id"], event.payload["correlation_id"]) for event in last} == {("t1", "c1")}
     assert [leg["amount"] for leg in last[0].payload["legs"]] == ["0.01", "0.01", "0.02"]
     assert last[-1].payload["cause"] == "HOLD_RELEASED"
+
+
+def test_a_posting_of_many_legs_fits_the_bus(app, accounts):
+    relay(app, Bus())
+    a, b, *_ = accounts
+    count = 1200
+    legs = [Leg(a, "DEBIT", CENT * count), *(Leg(b, "CREDIT", CENT) for _ in range(count))]
+    posted = post(app, legs, idempotency_key="many", trace=Trace("anna", "t" * 200, "c" * 200)).transaction_id
+    bus = Bus()
+    assert relay(app, bus).published == len({event.event_id for event in bus.taken}) == 5
+    parts = [event.detail for event in bus.taken if event.event_type.endswith("completed")]
+    for part in parts:
+        jsonschema.validate(part, schema("bank.core.posting_completed"), cls=jsonschema.Draft202012Validator)
+        assert len(json.dumps(part)) < MOST_BYTES
+    assert [part["event_id"] for part in parts] == [str(posted), f"{posted}:2", f"{posted}:3"]
+    assert [(part["part"], part["parts"]) for part in parts] == [(1, 3), (2, 3), (3, 3)]
+    assert [leg["leg"] for part in parts for leg in part["legs"]] == list(range(1, count + 2))
 
 
 def test_schemas_refuse_what_is_no_event():

@@ -12,10 +12,11 @@ from uuid import uuid4
 import pytest
 
 from bank_database import open_customer
+from neonctl.banking.moments import show_moment
 from neonctl.banking.resolution import Order, activate, read_events, rearm, reconcile, release, unwind
 from neonctl.banking.resolution_export import export_bytes
 from neonctl.banking.resolution_keys import NewKey, list_keys, read_instructions, register_key, revoke_key
-from neonctl.banking.resolution_record import read_status
+from neonctl.banking.resolution_record import read_status, readiness_gaps, status_document
 from neonctl.banking.resolution_trust import verifying_keys
 from neonctl.banking.resolution_verification import Record, read_record, record_faults
 from neonctl.banking.signing.authority import Document, check_authority
@@ -266,7 +267,23 @@ def test_evidence_that_sums_up_and_is_not_what_was_worked_out_is_exposed(under_w
         f" AND x.event_id = (SELECT e.event_id FROM core.obr_partition_events AS e WHERE e.event_no = {event_no})",
     )
     found = faults(read_record(under_way.connect("readonly")))
-    assert any("is not what the arithmetic gives" in each and each.startswith("event ") for each in found)
+    assert any("is not what log and arithmetic give" in each and each.startswith("event ") for each in found)
+
+
+def test_evidence_of_a_balance_that_never_was_is_exposed(under_way):
+    """Everything about one account is raised alike, in the evidence and in the event's sums."""
+    one = (
+        "account_id = (SELECT min(p.account_id::text)::uuid FROM core.obr_account_partitions AS p)"
+        " AND event_id = (SELECT e.event_id FROM core.obr_partition_events AS e WHERE e.event_no = 1)"
+    )
+    more = "balance_at = balance_at + 2, frozen_amount = frozen_amount + 1, available_amount = available_amount + 1"
+    past_the_triggers(
+        under_way,
+        f"UPDATE core.obr_account_partitions SET {more} WHERE {one}",
+        f"UPDATE core.obr_holder_partitions SET {more} WHERE {one}",
+    )
+    found = faults(read_record(under_way.connect("readonly")))
+    assert any(each.startswith("event 1: evidence of 1 accounts is not what log") for each in found)
 
 
 def test_an_export_is_the_same_bytes_each_time_and_holds_what_was_signed(history):
@@ -280,6 +297,25 @@ def test_an_export_is_the_same_bytes_each_time_and_holds_what_was_signed(history
     assert "replayed" not in exported[0]
     formula = replace(events[0], rbnz_instruction_ref="=cmd|' /C calc'!A0")
     assert b",'=cmd" in export_bytes([formula], [], "csv")
+
+
+def test_what_about_the_keys_would_be_in_the_way_is_said_before_the_day(bank):
+    officer, reader = bank.connect("resolution_officer"), bank.connect("readonly")
+    clock = read_status(reader).as_of
+
+    def gaps():
+        return readiness_gaps(read_status(reader))
+
+    assert [gap[:21] for gap in gaps()] == ["0 of 2 officers have ", "no key of the regulat"]
+    for name, days in (("anna", 31), ("ben", 29)):
+        begin = clock.replace(microsecond=0) - timedelta(minutes=1)
+        key = NewKey(name, "officer", SIGNERS[name].public.jwk, begin, begin + timedelta(days=days))
+        register_key(officer, key, scope=SCOPE, reference="RBNZ 1", trace=TRACE)
+    first = show_moment(clock.replace(microsecond=0) - timedelta(minutes=1) + timedelta(days=29))
+    assert [gap[:21] for gap in gaps()] == ["no key of the regulat", ("a key expires at " + first)[:21]]
+    assert first in gaps()[1]
+    keys = status_document(read_status(reader), project="bank", environment="test")["keys"]
+    assert keys == {"officers": 2, "regulators": 0, "first_expires_at": first}
 
 
 def test_registered_keys_are_believed_as_they_are_registered(history):

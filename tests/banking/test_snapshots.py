@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bank_database import open_customer, open_internal
+from neonctl.banking.balances import balance_at
 from neonctl.banking.holds import create_hold
 from neonctl.banking.posting import post, transfer
 from neonctl.banking.snapshots import last_passed, read_run, read_snapshot, snapshots_due, take_snapshot
@@ -53,6 +54,20 @@ def test_a_day_is_recorded_as_it_was_at_its_end(app, bank):
         with pytest.raises(NeonctlError) as caught:
             missing()
         assert caught.value.code == "SNAPSHOT_NOT_FOUND"
+
+
+def test_a_hot_account_is_one_with_its_shards_at_a_days_end_too(app, bank):
+    hot, account = open_internal(app), open_customer(app)
+    post(app, transfer(hot, account, Decimal(1)), idempotency_key="own")
+    app.execute("SELECT accounts.spread_account(%s, 4)", (hot,))
+    for number in range(6):
+        post(app, transfer(hot, account, Decimal(2)), idempotency_key=f"p{number}")
+    day = end_the_day_now(bank)
+    take_snapshot(app, "NZ", day)
+    post(app, transfer(hot, account, Decimal(100)), idempotency_key="late")
+    found = read_snapshot(app, hot, day)
+    assert (found.balance, found.available_balance, found.held) == (-13, -13, 0)
+    assert balance_at(app, hot, found.cutoff_at).balance == -13
 
 
 def test_a_day_that_has_not_ended_is_refused(app):
@@ -106,6 +121,9 @@ def test_what_is_due_is_taken_once(app):
         ("UPDATE accounts.daily_balance_snapshots SET held = held + 1", "altered"),
         ("DELETE FROM accounts.daily_balance_snapshots WHERE balance = 10", "altered"),
         ("DELETE FROM core.eod_runs", "inserted"),
+        ("UPDATE core.eod_runs SET totals = '{}'", "altered"),
+        ("UPDATE core.eod_runs SET snapshot_date = '0044-03-15 BC'", "altered"),
+        ("UPDATE core.eod_runs SET cutoff_at = '-infinity'", "altered"),
     ],
 )  # fmt: skip
 def test_a_snapshot_that_was_changed_is_found(app, bank, deed, kind):
@@ -130,4 +148,5 @@ def test_a_snapshot_that_was_changed_is_found(app, bank, deed, kind):
     )
     superuser.execute(deed)
     found = verify_ledger(door).faults
-    assert (kind, "accounts.daily_balance_snapshots") in {(fault.kind, fault.table) for fault in found}
+    table = "core.eod_runs" if deed.startswith("UPDATE core") else "accounts.daily_balance_snapshots"
+    assert (kind, table) in {(fault.kind, fault.table) for fault in found}

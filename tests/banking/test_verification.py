@@ -12,6 +12,7 @@ import pytest
 from psycopg.rows import class_row
 
 from bank_database import Bank, Connection, open_customer, open_internal
+from neonctl.banking import verification_tasks
 from neonctl.banking.chain import ZERO_HASH, LogRow
 from neonctl.banking.holds import create_hold, release_hold
 from neonctl.banking.posting import post, reverse, transfer
@@ -90,6 +91,7 @@ def books(bank):
         for number, payment in ((1, "pay"), (2, None), (3, None))
     ]
     release_hold(app, holds[1], "DONE")
+    seal_ledger(app)
     return Books(bank, app, cash, account, other, posted, holds)
 
 
@@ -137,6 +139,13 @@ def rewrite(superuser: Connection, books: Books, *, seq: int = 4) -> None:
 DEEDS: dict[str, tuple[Deed, str, str, str]] = {
     "amount": (sql(f"UPDATE {LOG} SET amount = amount + 1 WHERE account_id = '{{account}}' AND seq = 4"), "altered", LOG, "{account}/4"),
     "moment": (sql(f"UPDATE {LOG} SET posted_at = posted_at + interval '1us' WHERE account_id = '{{account}}' AND seq = 4"), "altered", LOG, "{account}/4"),
+    **{
+        f"{column} {value}": (sql(f"UPDATE {LOG} SET {column} = '{value}' WHERE account_id = '{{account}}' AND seq = 4"), "altered", LOG, "{account}/4")
+        for column, value in (
+            ("amount", "NaN"), ("balance_after", "NaN"), ("available_after", "NaN"),
+            ("posted_at", "infinity"), ("posted_at", "-infinity"), ("posted_at", "0044-03-15 BC"),
+        )
+    },
     "first row": (sql(f"UPDATE {LOG} SET balance_after = 0 WHERE account_id = '{{account}}' AND seq = 1"), "altered", LOG, "{account}/1"),
     "last row": (sql(f"UPDATE {LOG} SET balance_after = 0 WHERE account_id = '{{account}}' AND seq = 10"), "altered", LOG, "{account}/10"),
     "row with its hash": (rewrite, "altered", LOG, "{account}/4"),
@@ -182,7 +191,15 @@ DEEDS: dict[str, tuple[Deed, str, str, str]] = {
     "a hold gone": (sql("DELETE FROM accounts.pending_holds WHERE hold_id = '{h0}'"), "removed", "accounts.pending_holds", "{h0}"),
     "a hold open again": (sql("UPDATE accounts.pending_holds SET released_at = NULL, release_reason = NULL WHERE hold_id = '{h1}'"), "altered", "accounts.pending_holds", "{h1}"),
     "a hold's log": (sql("UPDATE core.hold_log SET reason = 'OTHER' WHERE hold_id = '{h1}' AND event = 'RELEASED'"), "altered", "core.hold_log", "{account}/4"),
+    "a hold's log without a number": (sql("UPDATE core.hold_log SET amount = 'NaN' WHERE account_id = '{account}' AND seq = 2"), "altered", "core.hold_log", "{account}/2"),
+    "a hold's log without an end": (sql("UPDATE core.hold_log SET expires_at = 'infinity' WHERE account_id = '{account}' AND seq = 2"), "altered", "core.hold_log", "{account}/2"),
     "a hold's log gone": (sql("DELETE FROM core.hold_log WHERE account_id = '{account}' AND seq = 2"), "removed", "core.hold_log", "{account}/2"),
+    "a limit": (sql("UPDATE accounts.accounts SET is_internal = true WHERE account_id = '{account}'"), "altered", "core.log_seal_entries", "1/{account}"),
+    "a standing": (sql("UPDATE accounts.accounts SET allows_debit = false WHERE account_id = '{account}'"), "altered", "accounts.accounts", "{account}"),
+    "a balance that is no number": (sql("UPDATE accounts.accounts SET balance = 'NaN' WHERE account_id = '{account}'"), "balance", "accounts.accounts", "{account}"),
+    "a seal that has no time": (sql("UPDATE core.log_seals SET sealed_at = 'infinity'"), "altered", "core.log_seals", "1"),
+    "heads without a seal": (sql("DELETE FROM core.log_seals"), "inserted", "core.log_seal_entries", "1/{account}"),
+    "a reversal that was none": (sql("INSERT INTO accounts.reversals VALUES ('{t0}', '{t1}')"), "inserted", "accounts.reversals", "{t0}"),
     "an available balance": (sql("UPDATE accounts.accounts SET available_balance = available_balance + 1 WHERE account_id = '{account}'"), "balance", "accounts.accounts", "{account}"),
 }  # fmt: skip
 
@@ -198,6 +215,29 @@ def test_the_first_wrong_row_is_named(books, deed):
     assert (kind, table, row.format(**names)) in faults(found), found.faults
     if table == LOG:
         assert (kind, table, row.format(**names)) in faults(books.verify(account=books.account))
+
+
+@pytest.mark.parametrize(
+    "deed", ["amount", "tail gone", "all rows gone", "a posting gone", "a hold's log", "an account gone"]
+)
+def test_parts_find_together_what_one_finds(books, deed, monkeypatch):
+    """As small as parts can be: each account, and each transaction, by itself, and what lies between them."""
+
+    def each_by_itself(conn, name):
+        table, column = ("accounts", "account_id") if name == "account_bounds" else ("transactions", "transaction_id")
+        bounds = [row[0] for row in conn.execute(f"SELECT {column} FROM accounts.{table} ORDER BY 1").fetchall()]
+        lasts = [*(UUID(int=bound.int - 1) for bound in bounds), UUID(int=2**128 - 1)]
+        return list(zip([UUID(int=0), *bounds], lasts, strict=True))
+
+    whole = books.verify()
+    with monkeypatch.context() as patched:
+        patched.setattr(verification_tasks, "_ranges", each_by_itself)
+        assert replace(books.verify(), as_of=whole.as_of) == whole
+    with books.behind_its_back() as superuser:
+        DEEDS[deed][0](superuser, books)
+    found = set(faults(books.verify()))
+    monkeypatch.setattr(verification_tasks, "_ranges", each_by_itself)
+    assert set(faults(books.verify())) == found
 
 
 def test_a_header_that_is_there_twice_is_seen(books):
@@ -242,6 +282,18 @@ def test_every_account_whose_chain_is_broken_is_counted(books):
         ("ALTER TABLE core.transaction_log DISABLE TRIGGER trg_transaction_log_append_only", "switched off"),
         ("ALTER TABLE core.hold_log ENABLE TRIGGER trg_hold_log_append_only", "not ALWAYS on"),
         ("DROP TRIGGER trg_postings_append_only ON accounts.postings", "lost its guard"),
+        (
+            "CREATE OR REPLACE FUNCTION core.refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+            "does not refuse",
+        ),
+        (
+            (
+                "CREATE OR REPLACE TRIGGER trg_hold_log_append_only BEFORE UPDATE ON core.hold_log FOR EACH STATEMENT"
+                " EXECUTE FUNCTION core.refuse_change();"
+                "ALTER TABLE core.hold_log ENABLE ALWAYS TRIGGER trg_hold_log_append_only"
+            ),
+            "does not refuse",
+        ),
         ("CREATE RULE hidden AS ON INSERT TO core.log_seals DO INSTEAD NOTHING", "rules"),
     ],
 )
@@ -367,7 +419,15 @@ def test_a_seal_that_is_not_there_is_an_error(books):
 
 def test_a_file_is_an_anchor_only_as_it_was_written(books):
     text = anchor_text(seal_ledger(books.app))
-    for broken in ("", "{}", "[]", text.replace('"log_rows": 22', '"log_rows": 23'), text.replace("neonctl", "other")):
+    for broken in (
+        "",
+        "{}",
+        "[]",
+        "[" * 100_000,
+        text.replace('"log_rows": 22', '"log_rows": 23'),
+        text.replace('"log_rows": 22', f'"log_rows": {2**70}'),
+        text.replace("neonctl", "other"),
+    ):
         with pytest.raises(UsageError) as caught:
             parse_anchor(broken)
         assert caught.value.code == "ANCHOR_INVALID"

@@ -106,7 +106,9 @@ def test_a_file_holds_any_number_of_legs(provisioned, account, cash):
         leg["currency"] = "NZD"
     file.write_text(json.dumps(legs))
     assert not json_of(provisioned, *post)["replayed"]
-    for broken in ("{", "{}", "[]", '[{"account_id": 1}]', json.dumps([{**legs[0], "amount": 3.0}])):
+    twice = json.dumps(legs).replace('"amount": "3.00"', '"amount": "1.00", "amount": "3.00"')
+    floats = json.dumps([{**legs[0], "amount": 3.0}])
+    for broken in ("{", "{}", "[]", '[{"account_id": 1}]', floats, twice, "[" * 100_000):
         file.write_text(broken)
         assert refusal(provisioned, *post)[:2] == (64, "LEGS_INVALID")
 
@@ -145,6 +147,15 @@ def test_what_the_ledger_refuses(provisioned, account, cash):
     assert refusal(provisioned, *pay, "--amount", "1e30") == (64, "AMOUNT_INVALID", False)
     assert refusal(provisioned, *post, "--debit", "me", "--credit", cash, "--amount", "1") == (64, "ID_INVALID", False)
     assert refusal(provisioned, *post) == (64, "USAGE", False)
+    unreadable = ("ledger", "post", "--idempotency-key", b"k\xff".decode(errors="surrogateescape"))
+    assert refusal(provisioned, *unreadable) == (64, "USAGE", False)
+    assert refusal(provisioned, "events", "relay", "--revive", str(2**63)) == (64, "USAGE", False)
+    assert refusal(provisioned, "snapshot", "take", "--jurisdiction", "NZ", "--date", "0001-01-01") == (
+        64,
+        "SNAPSHOT_DATE_INVALID",
+        False,
+    )
+    assert refusal(provisioned, *pay, "--amount", "1.00", "--posting-date", "0001-01-01") == (64, "DATE_INVALID", False)
     assert refusal(provisioned, "balance", "get", str(uuid4())) == (1, "ACCOUNT_NOT_FOUND", False)
     assert refusal(provisioned, "balance", "at", account, "--at", "2026-11-20") == (64, "MOMENT_INVALID", False)
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()

@@ -137,7 +137,7 @@ def tampered(project: Project, env: str, *statements: str, back: list[str]) -> I
 def test_a_gate_that_is_gone_is_found_and_told_and_the_report_written_all_the_same(uat, tmp_path):
     gates = {
         "trg_00_postings_obr_channel_gate": "accounts.postings",
-        "trg_accounts_obr_available": "accounts.accounts",
+        "trg_accounts_obr_frozen": "accounts.accounts",
     }
     back: list[str] = []
     for trigger, table in gates.items():

@@ -12,7 +12,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from neonctl import __version__
-from neonctl.cli.app import build
+from neonctl.cli.app import FILES, build
 from neonctl_run import command, interrupt_when, run, run_on_terminal, run_process, scrubbed, stable
 
 SLOWER = ("suspend_timeout_seconds: 300\n\n#", "suspend_timeout_seconds: 600\n\n#")
@@ -45,6 +45,15 @@ def test_every_command_says_what_it_does_and_every_option_too(tmp_path):
         told = re.sub(r"\s+", " ", result.stdout)
         for option in re.findall(r"\s(--[a-z-]+)", result.stdout.split("Options:")[1]):
             assert re.search(rf"{option}\b[^.]*? [A-Za-z0-9]", told), (path, option)
+
+
+def test_every_command_is_found_without_the_files_of_the_others():
+    whole = build()
+    names = [str(each.name) for each in (*whole.registered_commands, *whole.registered_groups)]
+    assert sorted(names) == sorted(name for listed in FILES.values() for name in listed)
+    for name in names:
+        alone = build((name,))
+        assert [each.name for each in (*alone.registered_commands, *alone.registered_groups)] == [name]
 
 
 @pytest.mark.parametrize("arguments", [(), ("local",), ("secrets",)])

@@ -27,7 +27,7 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 @pytest.fixture(scope="session")
 def ledger_server() -> Generator[PostgresServer]:
-    with running_postgres(max_connections="100") as server:
+    with running_postgres(max_connections="100", max_prepared_transactions="2") as server:
         yield server
 
 

@@ -54,6 +54,13 @@ def test_only_what_the_bank_deals_in(teller: Teller, currency: str, jurisdiction
         teller.open(currency=currency, jurisdiction=jurisdiction)
 
 
+def test_nothing_is_not_nobody(teller: Teller) -> None:
+    """NULL where parties or a number of shards belong is refused, not passed over."""
+    refused("SHARES_INVALID", lambda: teller.conn.execute("SELECT accounts.open_account('NZD', 'NZ', NULL)"))
+    till = teller.internal()
+    refused("SHARDS_INVALID", lambda: teller.conn.execute("SELECT accounts.spread_account(%s, NULL)", [till]))
+
+
 def test_a_holder_leaves_and_another_takes_the_share(bank: Bank, teller: Teller) -> None:
     account = teller.open()
     end = "UPDATE accounts.account_party_relationships SET valid_to = clock_timestamp() WHERE account_id = %s"
@@ -78,6 +85,29 @@ def test_who_changed_a_standing_is_on_record(teller: Teller) -> None:
         "SELECT version, to_status, to_restriction_reason, actor, trace_id FROM accounts.status_changes ORDER BY version"
     ).fetchall()
     assert rows == [(1, "RESTRICTED", "FROZEN", "kate", "trace-1"), (2, "ACTIVE", None, None, None)]
+
+
+def test_an_account_is_not_closed_over_money_that_the_same_statement_brings(bank: Bank, teller: Teller) -> None:
+    account, source = teller.open(), teller.internal()
+    both = (
+        "WITH closing AS (UPDATE accounts.accounts SET status = 'CLOSED' WHERE account_id = %s RETURNING account_id)"
+        " SELECT transaction_id FROM closing, accounts.post_transaction('both', ARRAY[%s, account_id]::uuid[], '{DEBIT,CREDIT}', '{1,1}')"
+    )
+    for role in ("app_user", "migrate_user"):
+        with pytest.raises(psycopg.Error) as caught:
+            bank.connect(role).execute(both, [account, source])
+        assert caught.value.diag.constraint_name in {"ACCOUNT_NOT_EMPTY", "ACCOUNT_CLOSED"}
+    state = "SELECT status, balance::text FROM accounts.accounts WHERE account_id = %s"
+    assert teller.conn.execute(state, [account]).fetchone() == ("ACTIVE", "0.00")
+
+
+def test_what_an_account_is_never_changes(bank: Bank, teller: Teller) -> None:
+    account = teller.open()
+    owner = bank.connect("migrate_user")
+    for change in ("account_id = gen_random_uuid()", "currency = 'AUD'", "is_internal = true", "opened_at = now()",
+                   "shard_of = account_id", "account_number = 'NEW-1'", "held_jointly = true"):  # fmt: skip
+        update = f"UPDATE accounts.accounts SET {change} WHERE account_id = %s"
+        refused("LEDGER_MANAGED", lambda update=update: owner.execute(update.encode(), [account]))
 
 
 def test_neighbours_of_the_ledger_keep_their_rules(bank: Bank, teller: Teller) -> None:

@@ -35,6 +35,8 @@ def test_the_same_key_gives_the_first_hold_again(bank: Bank, teller: Teller) -> 
     assert teller.hold(account, "6", key) == hold
     refused("IDEMPOTENCY_KEY_REUSED", lambda: teller.hold(account, "5", key))
     refused("IDEMPOTENCY_KEY_REUSED", lambda: teller.hold(other, "6", key))
+    assert teller.hold(account, "6", key, ttl="1 day") == hold
+    refused("IDEMPOTENCY_KEY_REUSED", lambda: teller.hold(account, "6", key, ttl="25 hours"))
     assert teller.balance(account) == ("10.00", "10.00")
 
 

@@ -221,6 +221,46 @@ def test_a_hot_account_is_spread_and_summed(bank: Bank, teller: Teller) -> None:
     assert problems(bank) == []
 
 
+def test_a_hot_account_that_is_restricted_or_closed_takes_nothing_on_its_shards_either(
+    bank: Bank, teller: Teller
+) -> None:
+    hot, customer = teller.internal(), teller.open(money="10")
+    teller.conn.execute("SELECT accounts.spread_account(%s, 3)", [hot])
+    teller.move(customer, hot, "5")
+    teller.status(hot, "RESTRICTED", "FROZEN")
+    refused("ACCOUNT_FROZEN", lambda: teller.move(customer, hot, "1"))
+    refused("ACCOUNT_FROZEN", lambda: teller.move(hot, customer, "1"))
+    refused("SHARDS_INVALID", lambda: teller.conn.execute("SELECT accounts.spread_account(%s, 4)", [hot]))
+    teller.status(hot, "ACTIVE")
+    refused("ACCOUNT_NOT_EMPTY", lambda: teller.status(hot, "CLOSED"))
+    (shard,) = teller.conn.execute("SELECT shards[1] FROM accounts.accounts WHERE account_id = %s", [hot]).fetchall()[0]
+    assert isinstance(shard, uuid.UUID)
+    refused("LEDGER_MANAGED", lambda: teller.status(shard, "CLOSED"))
+    refused(
+        "LEDGER_MANAGED",
+        lambda: teller.conn.execute("UPDATE accounts.accounts SET status = 'DORMANT' WHERE account_id = %s", [shard]),
+    )
+    (booked,) = teller.conn.execute(
+        "SELECT account_id FROM accounts.accounts WHERE shard_of = %s AND balance = 5", [hot]
+    ).fetchall()
+    assert isinstance(booked[0], uuid.UUID)
+    teller.move(booked[0], customer, "5")
+    teller.status(hot, "CLOSED")
+    refused("ACCOUNT_CLOSED", lambda: teller.move(customer, hot, "1"))
+    assert problems(bank) == []
+
+
+def test_a_days_name_is_one_that_every_program_reads(teller: Teller) -> None:
+    a, b = teller.open(money="10"), teller.open()
+    for day in ("infinity", "-infinity", "0044-03-15 BC", "1899-12-31", "10000-01-01"):
+        for column in ("p_posting_date", "p_value_date"):
+            call = sql.SQL(
+                "SELECT accounts.post_transaction('d', %s::uuid[], ARRAY['DEBIT', 'CREDIT'], ARRAY[1, 1], {} => %s)"
+            ).format(sql.Identifier(column))
+            with pytest.raises(psycopg.errors.CheckViolation, match="chk_book_date"):
+                teller.conn.execute(call, [[a, b], day])
+
+
 def _insert(
     conn: psycopg.Connection[tuple[object, ...]],
     legs: list[tuple[uuid.UUID, str, str]],
@@ -288,6 +328,21 @@ def test_direct_inserts_of_the_owner_meet_the_same_rules(bank: Bank, teller: Tel
         with pytest.raises(psycopg.Error) as caught:
             owner.execute(legs_of, [transaction, first, a, first + 1, b])
         assert caught.value.diag.constraint_name == code
+    # Numbers that leave room: the last is the count, yet two more legs would fit in later.
+    for numbers in ((-1, 1, 3), (0, 1, 3), (0, 2), (-32768, 1, 3)):
+        with pytest.raises(psycopg.Error) as caught, owner.transaction():
+            gappy = uuid.uuid4()
+            owner.execute(
+                "INSERT INTO accounts.transactions (transaction_id, idempotency_key) VALUES (%s, %s)",
+                [gappy, str(gappy)],
+            )
+            sides = (("DEBIT", len(numbers) - 1), *[("CREDIT", 1)] * (len(numbers) - 1))
+            owner.execute(
+                "INSERT INTO accounts.postings SELECT %s, n, a, e, m, 'NZD'"
+                " FROM unnest(%s::smallint[], %s::uuid[], %s::text[], %s::numeric[]) AS v (n, a, e, m)",
+                [gappy, list(numbers), [a, *[b] * (len(numbers) - 1)], [e for e, _ in sides], [m for _, m in sides]],
+            )
+        assert caught.value.diag.constraint_name == "INCOMPLETE_TRANSACTION"
     # Legs of two transactions in one statement, numbered so that together they look like one.
     with pytest.raises(psycopg.Error) as caught, owner.transaction():
         two = [uuid.uuid4(), uuid.uuid4()]

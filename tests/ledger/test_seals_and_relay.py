@@ -33,11 +33,18 @@ def test_a_seal_can_be_computed_outside_the_database(teller: Teller) -> None:
     for number, seal in enumerate((first, second), 1):
         seal_no, previous_hash, accounts, log_rows, hold_rows, batch_hash, seal_hash, sealed_at, _ = seal
         entries = teller.conn.execute(
-            "SELECT account_id, seq, head, hold_seq, hold_head FROM core.log_seal_entries WHERE seal_no = %s", [seal_no]
+            "SELECT account_id, seq, head, hold_seq, hold_head, version, facts FROM core.log_seal_entries WHERE seal_no = %s",
+            [seal_no],
         ).fetchall()
         batch = b"".join(
-            account.bytes + struct.pack(">q", seq) + head + struct.pack(">q", hold_seq) + hold_head
-            for account, seq, head, hold_seq, hold_head in sorted(entries)  # pyright: ignore[reportAttributeAccessIssue]
+            account.bytes
+            + struct.pack(">q", seq)
+            + head
+            + struct.pack(">q", hold_seq)
+            + hold_head
+            + struct.pack(">i", version)
+            + facts
+            for account, seq, head, hold_seq, hold_head, version, facts in sorted(entries)  # pyright: ignore[reportAttributeAccessIssue]
         )
         microseconds = (sealed_at - _EPOCH) // (sealed_at.resolution)
         assert (seal_no, previous_hash, accounts) == (number, previous, len(entries))
@@ -49,7 +56,7 @@ def test_a_seal_can_be_computed_outside_the_database(teller: Teller) -> None:
             ).digest()
         )
         previous = seal_hash
-    assert (first[2:5], second[2:5]) == ((2, 2, 1), (2, 4, 1))
+    assert (first[2:5], second[2:5]) == ((3, 2, 1), (2, 4, 1)), "new accounts and those that moved"
 
 
 def test_a_row_of_the_log_can_be_computed_outside_the_database(bank: Bank, teller: Teller) -> None:

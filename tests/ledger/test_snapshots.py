@@ -78,6 +78,15 @@ def test_the_day_must_have_ended(teller: Teller) -> None:
     assert caught.value.diag.constraint_name == "JURISDICTION_UNKNOWN"
 
 
+@pytest.mark.parametrize("day", [None, "-infinity", "infinity", "0001-01-05 BC", "1999-12-31"])
+def test_a_day_that_no_bank_had(teller: Teller, day: str | None) -> None:
+    """Such a run could not even be read again by what verifies it."""
+    refused(
+        "SNAPSHOT_DATE_INVALID",
+        lambda: teller.conn.execute("SELECT accounts.take_snapshot('NZ', %s::date)", [day]),
+    )
+
+
 def test_a_posting_under_way_is_waited_for(bank: Bank, teller: Teller) -> None:
     till, a = teller.internal(), teller.open()
     posting = Teller(bank, bank.connect("app_user"))
@@ -87,6 +96,37 @@ def test_a_posting_under_way_is_waited_for(bank: Bank, teller: Teller) -> None:
         with pytest.raises(psycopg.Error) as caught:
             teller.conn.execute("SELECT accounts.take_snapshot('NZ', %s, '10 milliseconds')", [day])
         assert caught.value.diag.constraint_name == "SNAPSHOT_NOT_READY"
+    _take(teller, day)
+    assert _figures(teller, day)[a][0] == "5.00"
+
+
+def test_a_new_month_waits_for_no_reader_and_no_reader_for_it(bank: Bank, teller: Teller) -> None:
+    """A verification reads snapshots for as long as it takes; the first run of a month makes a partition meanwhile."""
+    account = teller.open(money="5")
+    day = _end_day(bank)
+    reader, other = bank.connect("readonly"), bank.connect("readonly")
+    teller.conn.execute("SET lock_timeout = '2s'")
+    other.execute("SET lock_timeout = '2s'")
+    with reader.transaction():
+        reader.execute("SELECT count(*) FROM accounts.daily_balance_snapshots")
+        with teller.conn.transaction():
+            _take(teller, day)
+            other.execute("SELECT count(*) FROM accounts.daily_balance_snapshots")
+    assert _figures(teller, day)[account][0] == "5.00"
+
+
+def test_a_prepared_posting_is_waited_for(bank: Bank, teller: Teller) -> None:
+    """It holds the ledger's lock, but no process does."""
+    till, a = teller.internal(), teller.open()
+    other = Teller(bank, bank.connect("app_user"))
+    other.conn.execute("BEGIN")
+    other.move(till, a, "5")
+    other.conn.execute("PREPARE TRANSACTION 'half'")
+    day = _end_day(bank)
+    with pytest.raises(psycopg.Error) as caught:
+        teller.conn.execute("SELECT accounts.take_snapshot('NZ', %s, '10 milliseconds')", [day])
+    assert caught.value.diag.constraint_name == "SNAPSHOT_NOT_READY"
+    other.conn.execute("COMMIT PREPARED 'half'")
     _take(teller, day)
     assert _figures(teller, day)[a][0] == "5.00"
 
@@ -120,6 +160,19 @@ def test_what_is_due(bank: Bank, teller: Teller) -> None:
         ("AU", date(2026, 7, 9)),
         ("NZ", date(2026, 7, 10)),
     ]
+
+
+def test_a_day_that_was_skipped_stays_due(bank: Bank, teller: Teller) -> None:
+    """After days of downtime somebody takes the last one by hand: those before it are still to be taken."""
+    bank.connect("migrate_user").execute(
+        "INSERT INTO core.eod_runs (jurisdiction, snapshot_date, cutoff_at, accounts, totals)"
+        " SELECT 'NZ', d::date, now(), 1, '{}' FROM unnest(ARRAY['2026-07-05', '2026-07-06', '2026-07-09']) AS u (d)"
+    )
+    due = teller.conn.execute(
+        "SELECT snapshot_date FROM accounts.snapshots_due(%s) WHERE jurisdiction = 'NZ'",
+        [datetime(2026, 7, 10, 12, 0, tzinfo=UTC)],
+    ).fetchall()
+    assert due == [(date(2026, 7, 7),), (date(2026, 7, 8),), (date(2026, 7, 10),)]
 
 
 def test_a_months_partition_is_closed_to_everybody(bank: Bank, teller: Teller) -> None:

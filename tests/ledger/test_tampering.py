@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from ledger.conftest import Bank, Teller
+from ledger.conftest import Bank, Teller, refused
 from ledger.proof import problems
 
 APPEND_ONLY = (
@@ -23,6 +23,7 @@ APPEND_ONLY = (
     "core.hold_log",
     "core.log_seals",
     "core.log_seal_entries",
+    "core.log_seal_records",
     "core.eod_runs",
     "core.audit_log",
     "core.obr_instructions",
@@ -113,6 +114,8 @@ def test_what_only_the_ledger_writes(bank: Bank, teller: Teller, role: str) -> N
         "UPDATE accounts.accounts SET last_posted_at = now()",
         "UPDATE accounts.accounts SET allows_debit = true",
         "UPDATE accounts.accounts SET shards = ARRAY[account_id]",
+        "UPDATE accounts.accounts SET overdraft_limit = 1000000",
+        "UPDATE accounts.accounts SET product_code = 'OTHER'",
         "UPDATE accounts.accounts SET currency = 'AUD'",
         "UPDATE accounts.accounts SET jurisdiction = 'AU'",
         "UPDATE accounts.accounts SET is_internal = true WHERE NOT is_internal",
@@ -140,6 +143,43 @@ def test_what_only_the_ledger_writes(bank: Bank, teller: Teller, role: str) -> N
         assert caught.value.sqlstate in allowed, (statement, str(caught.value))
     assert problems(bank) == []
     assert teller.balance(a) == ("94.00", "87.00")
+
+
+def test_operators_of_the_applications_own_are_never_called_by_the_ledger(bank: Bank, teller: Teller) -> None:
+    """Even where somebody lets it make some, and its search_path finds them first: no rule falls, no other role runs them."""
+    bank.connect("postgres").execute("CREATE SCHEMA evil AUTHORIZATION bank_core_app_user")
+    app = teller.conn
+    app.execute("CREATE TABLE evil.ran (called text)")
+    app.execute("GRANT ALL ON SCHEMA evil TO PUBLIC; GRANT ALL ON evil.ran TO PUBLIC")
+    for kind in ("uuid", "text", "numeric", "integer", "smallint", "bigint", "timestamptz"):
+        for name, sign in (("eq", "="), ("ne", "<>"), ("lt", "<"), ("ge", ">=")):
+            app.execute(
+                sql.SQL(
+                    "CREATE FUNCTION evil.{name}({kind}, {kind}) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN"
+                    " INSERT INTO evil.ran VALUES ({said}); RETURN false; END $$;"
+                    "CREATE OPERATOR evil.{sign} (LEFTARG = {kind}, RIGHTARG = {kind}, FUNCTION = evil.{name})"
+                ).format(
+                    name=sql.Identifier(name),
+                    kind=sql.SQL(kind),
+                    sign=sql.SQL(sign),
+                    said=sql.Literal(f"{kind} {sign}"),
+                )
+            )
+    app.execute("SET search_path = evil, pg_catalog")
+    a, b = teller.open(money="10"), teller.open()
+    teller.release(teller.hold(a, "1"))
+    teller.reverse(teller.move(a, b, "1"))
+    hot = teller.internal()
+    app.execute("SELECT accounts.spread_account(%s, 2)", [hot])
+    teller.status(b, "CLOSED")
+    refused(
+        "STATUS_TRANSITION_REFUSED",
+        lambda: app.execute(
+            "UPDATE accounts.accounts SET status = 'ACTIVE' WHERE account_id OPERATOR(pg_catalog.=) %s", [b]
+        ),
+    )
+    assert app.execute("SELECT DISTINCT called FROM evil.ran").fetchall() == []
+    assert problems(bank) == []
 
 
 def test_the_application_reaches_functions_it_was_given_and_no_other(bank: Bank) -> None:

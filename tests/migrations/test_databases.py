@@ -177,7 +177,7 @@ def test_the_application_opens_accounts_but_cannot_write_money(postgres_server: 
             admin.execute("UPDATE accounts.accounts SET balance = -0.01")
         assert caught.value.diag.constraint_name == "LEDGER_MANAGED"
         for impossible in (
-            "UPDATE accounts.accounts SET currency = 'USD'",
+            new.format("", "01-0003", "").replace("NZD", "USD"),
             "INSERT INTO accounts.account_party_relationships SELECT account_id, account_id, 'HOLDER', 100.0001 FROM accounts.accounts",
             "INSERT INTO accounts.account_party_relationships SELECT account_id, account_id, 'SIGNATORY', 1 FROM accounts.accounts",
             "INSERT INTO accounts.account_party_relationships SELECT account_id, account_id, 'HOLDER', NULL FROM accounts.accounts",

@@ -7,6 +7,8 @@ from collections.abc import Callable, Generator
 import psycopg
 import pytest
 
+from neonctl.errors import ServiceError
+from neonctl.migrations import drift
 from neonctl.migrations.drift import drifted
 from neonctl.migrations.files import MigrationFile, MigrationFolder
 from neonctl.migrations.history import read_history
@@ -117,3 +119,22 @@ def test_a_repair_hides_no_drift(conn: Connection) -> None:
     assert found(conn) == []
     conn.execute("CREATE TABLE by_hand (n int)")
     assert found(conn) == ["table public.by_hand: was not there before"]
+
+
+@pytest.mark.parametrize("question", ["last_listing", "_is_overtaken"])
+def test_a_connection_that_breaks_after_any_question_is_said_in_words(
+    conn: Connection, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    ask = getattr(drift, question)
+
+    def then_broken(connection: Connection) -> object:
+        answer = ask(connection)
+        with postgres_server.connect("postgres") as other:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
+        return answer
+
+    monkeypatch.setattr(drift, question, then_broken)
+    with pytest.raises(ServiceError) as failure:
+        drifted(conn, "bank")
+    assert failure.value.code == "POSTGRES_UNREACHABLE"
+    assert failure.value.exit_code == 5

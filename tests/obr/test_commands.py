@@ -163,6 +163,24 @@ def test_a_file_that_is_not_the_confirmed_one_is_refused(obr: Resolution) -> Non
     refused("OBR_INSTRUCTION_MISMATCH", lambda: obr.unwind(None, documents=documents))
 
 
+@pytest.mark.parametrize(
+    ("table", "column"), [("accounts.accounts", "obr_frozen_amount"), ("core.obr_account_partitions", "frozen_amount")]
+)
+def test_reconciliation_finds_amounts_that_changed_places(obr: Resolution, table: str, column: str) -> None:
+    rich, poor = obr.customer("200.00"), obr.customer("100.00")
+    obr.activate()
+    root = obr.bank.connect("superuser")
+    root.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL".encode())
+    swap = f"UPDATE {table} SET {column} = CASE account_id WHEN %s THEN 25.00 ELSE 50.00 END WHERE account_id = ANY(%s)"
+    root.execute(swap.encode(), [rich, [rich, poor]])
+    found = obr.reconcile()
+    assert found["total_frozen_amount"] == Decimal("75.00")
+    assert (found["differences"], {each["account_id"] for each in found["metadata"]["accounts"]}) == (
+        2,
+        {str(rich), str(poor)},
+    )
+
+
 def test_reconciliation_finds_what_was_tampered_with(obr: Resolution) -> None:
     accounts = [obr.customer("100.00") for _ in range(5)]
     assert obr.reconcile()["differences"] == 0

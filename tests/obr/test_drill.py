@@ -149,14 +149,18 @@ def replaced(bank: Bank, function: str, *changes: tuple[str, str]) -> None:
     owner.execute(text)
 
 
-GATE, KEEPER = "core.fn_posting_obr_channel_gate", "accounts.keep_obr_available"
+GATE, KEEPER = "core.fn_posting_obr_channel_gate", "accounts.keep_obr_frozen"
+LEFT = "greatest(x.balance {} p.signed - x.obr_frozen_amount, 0)"
 TAMPERED = {
     "a body that lets everything through, at both gates": (
         [(GATE, "state <> 'activated'", "true"), (KEEPER, "NEW.balance - held < NEW.obr_frozen_amount", "false")],
         {"beyond", "in_parts", "credit_spent", "hold_beyond", "held", "joint", "overseas", "overdraft", "overdrawn"},
     ),
     "credits are not spendable": (
-        [(KEEPER, "greatest(NEW.balance - NEW.obr_frozen_amount, 0)", "least(OLD.obr_available_amount, greatest(NEW.balance - NEW.obr_frozen_amount, 0))")],
+        [
+            *(("accounts.apply_postings", LEFT.format(sign), f"least(x.obr_available_amount, {LEFT.format(sign)})") for sign in "+-"),
+            (KEEPER, "NEW.obr_available_amount <> greatest(NEW.balance - NEW.obr_frozen_amount, 0)", "false"),
+        ],
         {"credit_spent"},
     ),
     "the fraction of a cent is frozen": (
@@ -164,15 +168,15 @@ TAMPERED = {
         {"haircut"},
     ),
     "accounts under notice are left out": (
-        [("core.obr_partition", "a.account_id <> ALL(joint);", "a.account_id <> ALL(joint) AND a.restriction_reason IS NULL;")],
+        [("core.obr_partition", "a.jurisdiction = p_event.jurisdiction;", "a.jurisdiction = p_event.jurisdiction AND a.restriction_reason IS NULL;")],
         {"population", "reconciled"},
     ),
     "a cent of each account is lost": (
-        [("core.obr_partition", "ELSE greatest(a.balance, 0) - trunc(", "ELSE greatest(a.balance - 0.01, 0) - trunc(")],
+        [("core.obr_partition", "obr_available_amount = greatest(a.balance, 0)", "obr_available_amount = greatest(a.balance - 0.01, 0)")],
         {"sums"},
     ),
     "the evidence is of something else": (
-        [("core.obr_partition", "p_event.event_id, a.account_id, a.currency, a.balance, a.obr_frozen_amount", "p_event.event_id, a.account_id, a.currency, a.balance + 1, a.obr_frozen_amount")],
+        [("core.obr_partition", "a.log_seq, a.currency, a.balance, a.obr_frozen_amount", "a.log_seq, a.currency, a.balance + 1, a.obr_frozen_amount")],
         {"evidence"},
     ),
     "a joint holder's part is not his share": (
@@ -227,7 +231,7 @@ def test_wrong_accounts_are_named_ten_at_most(mixed):
     ("table", "trigger"),
     [
         ("accounts.postings", "trg_00_postings_obr_channel_gate"),
-        ("accounts.accounts", "trg_accounts_obr_available"),
+        ("accounts.accounts", "trg_accounts_obr_frozen"),
         ("core.obr_partition_events", "trg_obr_partition_events_no_update"),
     ],
 )
@@ -250,7 +254,7 @@ def test_a_guard_that_is_gone_or_asleep_fails_the_drill(mixed, table, trigger, h
 def test_without_both_gates_money_leaves_and_the_drill_says_so(mixed):
     owner = mixed.bank.connect("migrate_user")
     owner.execute("DROP TRIGGER trg_00_postings_obr_channel_gate ON accounts.postings")
-    owner.execute("DROP TRIGGER trg_accounts_obr_available ON accounts.accounts")
+    owner.execute("DROP TRIGGER trg_accounts_obr_frozen ON accounts.accounts")
     found = drill(mixed.bank)
     assert found.probe("beyond").found == "done"
     assert {"guards", "beyond", "hold_beyond", "overdraft"} <= found.failed

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from uuid import uuid4
 
 from bank_database import open_customer
-from neonctl.banking.balances import balances_by_party, get_balance
+from neonctl.banking.balances import balance_at, balances_by_party, get_balance
 from neonctl.banking.holds import create_hold
 from neonctl.banking.posting import reverse
 from obr.conftest import Resolution, new_key, one, refused
@@ -98,6 +99,17 @@ def test_the_owner_who_inserts_legs_himself_is_gated_too(obr: Resolution) -> Non
     refused("OBR_FROZEN_BALANCE", insert)
 
 
+def test_what_is_left_beside_the_frozen_is_kept_whoever_moves_the_balance(obr: Resolution) -> None:
+    account = obr.customer("100.00")
+    obr.activate()
+    root = obr.bank.connect("superuser")
+    root.execute("ALTER TABLE accounts.accounts DISABLE TRIGGER trg_accounts_money")
+    moved = "UPDATE accounts.accounts SET balance = balance + {0}, available_balance = available_balance + {0} WHERE account_id = %s"
+    for amount in (10, -10):
+        refused("LEDGER_MANAGED", lambda amount=amount: root.execute(moved.format(amount).encode(), [account]))
+    assert obr.split(account) == ("25.00", "75.00")
+
+
 def test_an_overdraft_is_no_way_round(obr: Resolution) -> None:
     rich = obr.customer("100.00", overdraft="500.00")
     small = obr.customer("10.00", overdraft="500.00")
@@ -183,3 +195,32 @@ def test_balances_are_what_the_customer_may_use(obr: Resolution) -> None:
         assert balances_by_party(reader, party)[0].available_balance == 15
     obr.unwind()
     assert get_balance(obr.reader, account).available_balance == 40
+
+
+def test_the_past_is_what_the_customer_could_use_then(obr: Resolution) -> None:
+    """At each moment the reconstruction says what the live balance said, also after the resolution is over."""
+    account = obr.customer("100.00")
+    create_hold(obr.app, account, Decimal("10.00"), idempotency_key=new_key())
+    seen: list[tuple[datetime, Decimal]] = []
+
+    def look() -> None:
+        live = get_balance(obr.reader, account)
+        now = balance_at(obr.reader, account, None)
+        assert (now.available_balance, now.differences) == (live.available_balance, ())
+        seen.append((live.as_of, live.available_balance))
+
+    look()
+    obr.activate()
+    look()
+    obr.pay_in(account, "30.00")
+    opened = obr.customer("7.00")
+    look()
+    obr.release("50.00")
+    look()
+    obr.unwind()
+    look()
+    assert len({available for _, available in seen}) == len(seen), "each step shows"
+    for moment, available in seen:
+        assert balance_at(obr.reader, account, moment).available_balance == available
+    assert balance_at(obr.reader, opened, seen[3][0]).available_balance == Decimal("7.00")
+    assert balance_at(obr.reader, obr.till, seen[1][0]).available_balance == Decimal("-100.00")

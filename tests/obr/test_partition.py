@@ -94,6 +94,22 @@ def test_joint_accounts_are_split_by_holder(obr: Resolution) -> None:
     assert (event["metadata"]["joint_accounts"], event["metadata"]["shares"]) == (3, "BALANCE_SHARE_PCT")
 
 
+def test_joint_accounts_are_found_even_if_somebody_took_their_mark_away(obr: Resolution) -> None:
+    joint, sole = _joint(obr, "0.05", "50", "50"), obr.customer("0.05")
+    marks = "SELECT held_jointly FROM accounts.accounts WHERE account_id = ANY(%s) ORDER BY account_id = %s"
+    assert obr.reader.execute(marks, [[joint, sole], joint]).fetchall() == [(False,), (True,)]
+    root = obr.bank.connect("superuser")
+    root.execute("ALTER TABLE accounts.accounts DISABLE TRIGGER USER")
+    root.execute(
+        "UPDATE accounts.accounts SET held_jointly = NOT held_jointly WHERE account_id = ANY(%s)", [[joint, sole]]
+    )
+    obr.activate("0.5")
+    assert obr.split(joint) == ("0.02", "0.03")  # of 0.02 and of 0.03, a half each, rounded down
+    assert obr.split(sole) == ("0.02", "0.03")
+    assert obr.account(joint)["frozen"] == str(sum(Decimal(each[1]) for each in _holders(obr, joint)))
+    assert obr.reader.execute(marks, [[joint], joint]).fetchall() == [(True,)]
+
+
 def test_equal_shares_are_a_switch_and_on_record(obr: Resolution) -> None:
     account = _joint(obr, "100.00", "70", "30")
     event = obr.activate("0.1", equal_shares=True)

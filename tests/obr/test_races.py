@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import psycopg
+import pytest
 
 from ledger.proof import problems
 from obr.conftest import Connection, Resolution, claims, refused
@@ -136,6 +137,20 @@ def test_activation_unwinding_and_standings_amid_postings_and_holds(obr: Resolut
         "SELECT account_id FROM core.obr_account_partitions WHERE greatest(balance_at, 0) <> frozen_amount + available_amount"
     ).fetchall()
     assert wrong == []
+
+
+def test_who_keeps_an_activation_waiting_is_named(obr: Resolution) -> None:
+    account = obr.customer("100.00")
+    early = obr.bank.connect("app_user")
+    obr.officer.execute("SET lock_timeout = '50ms'")
+    with early.transaction():
+        obr.spend(account, "90.00", early)
+        with pytest.raises(
+            psycopg.errors.LockNotAvailable, match=rf"by session {early.info.backend_pid} \(bank_core_app_user\)"
+        ):
+            obr.activate()
+    assert obr.state()["resolution_state"] == "pre_positioned"
+    obr.activate()
 
 
 def test_a_posting_under_way_is_waited_for(obr: Resolution) -> None:

@@ -45,7 +45,9 @@ def test_a_fresh_database_shows_what_public_may_do(owner: Connection, database: 
     }
 
 
-def test_every_kind_of_grant_is_seen_and_an_owner_s_own_are_not(owner: Connection, migrator: Connection) -> None:
+def test_every_kind_of_grant_is_seen_and_of_an_owner_s_own_what_may_have_been_denied(
+    owner: Connection, migrator: Connection
+) -> None:
     migrator.execute("""
         CREATE TYPE core.money AS (amount numeric);
         CREATE TABLE accounts.accounts (id bigserial PRIMARY KEY, balance numeric, "Odd Column" int);
@@ -59,6 +61,11 @@ def test_every_kind_of_grant_is_seen_and_an_owner_s_own_are_not(owner: Connectio
         GRANT USAGE ON SEQUENCE accounts.accounts_id_seq TO bank_app_user;
         REVOKE EXECUTE ON PROCEDURE core."Do It" FROM PUBLIC;
         GRANT EXECUTE ON PROCEDURE core."Do It" TO bank_app_user;
+        CREATE FUNCTION core.as_owner() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+        CREATE FUNCTION core.denied_to_its_owner() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+        CREATE FUNCTION core.fired() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN NULL; END';
+        REVOKE EXECUTE ON FUNCTION core.as_owner(), core.denied_to_its_owner(), core.fired() FROM PUBLIC;
+        REVOKE EXECUTE ON FUNCTION core.denied_to_its_owner() FROM CURRENT_USER;
     """)
     found = read_database(owner).grants
     assert {each for each in found if each.kind in ("table", "column", "sequence", "function")} == {
@@ -69,7 +76,11 @@ def test_every_kind_of_grant_is_seen_and_an_owner_s_own_are_not(owner: Connectio
         Grant("sequence", "accounts.accounts_id_seq", "bank_app_user", "USAGE"),
         Grant("function", "core.post(uuid, numeric, core.money[], timestamp with time zone)", "PUBLIC", "EXECUTE"),
         Grant("function", 'core."Do It"()', "bank_app_user", "EXECUTE"),
+        Grant("function", "core.as_owner()", "bank_migrate_user", "EXECUTE"),
     }
+    migrator.execute("GRANT EXECUTE ON FUNCTION core.denied_to_its_owner() TO CURRENT_USER")
+    given_back = Grant("function", "core.denied_to_its_owner()", "bank_migrate_user", "EXECUTE")
+    assert read_database(owner).grants - found == {given_back}
 
 
 def test_reading_leaves_the_search_path_as_it_was(owner: Connection) -> None:

@@ -2,27 +2,30 @@
 -- Undone while nobody works, on a ledger that has hardly begun: the checks come back at once.
 
 DROP VIEW accounts.spread_balances;
+DROP TRIGGER trg_accounts_shards_follow ON accounts.accounts;
 DROP TRIGGER trg_accounts_shard_listed ON accounts.accounts;
 DROP TRIGGER trg_acct_party_rel_shares ON accounts.account_party_relationships;
 DROP TRIGGER trg_acct_party_rel_kept ON accounts.account_party_relationships;
-DROP TRIGGER trg_accounts_standing_recorded ON accounts.accounts;
 DROP TRIGGER trg_accounts_standing ON accounts.accounts;
+DROP TRIGGER trg_accounts_identity ON accounts.accounts;
 DROP TRIGGER trg_accounts_money ON accounts.accounts;
 DROP TRIGGER trg_accounts_birth ON accounts.accounts;
 DROP TRIGGER trg_accounts_kept ON accounts.accounts;
 DROP FUNCTION accounts.spread_account(uuid, integer);
 DROP FUNCTION accounts.set_account_status(uuid, text, text, text, text, text);
 DROP FUNCTION accounts.open_account(text, text, uuid [], numeric [], boolean, numeric, text, text, text, text, text, text, text);
+DROP FUNCTION accounts.shards_follow();
 DROP FUNCTION accounts.list_shard();
 DROP FUNCTION accounts.check_shares();
-DROP FUNCTION accounts.record_standing();
 DROP FUNCTION accounts.account_standing();
+DROP FUNCTION accounts.keep_identity();
 DROP FUNCTION accounts.account_birth();
 DROP SEQUENCE core.account_numbers;
 DROP TABLE accounts.status_changes;
 DROP FUNCTION accounts.status_rule(text, text);
 DROP TABLE accounts.status_rules;
 DROP TABLE core.jurisdictions;
+UPDATE accounts.accounts SET held_jointly = false WHERE held_jointly;
 -- Its expression remembers the column's type: made anew for the old one.
 ALTER TABLE accounts.accounts DROP CONSTRAINT chk_accounts_not_overdrawn;
 ALTER TABLE accounts.accounts

@@ -13,4 +13,5 @@ DROP TABLE accounts.reversals;
 DROP TABLE accounts.postings;
 DROP TABLE accounts.transactions;
 DROP FUNCTION accounts.require_legs();
+DROP DOMAIN core.book_date;
 DROP DOMAIN core.entry_side;

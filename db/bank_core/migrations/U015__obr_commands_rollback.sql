@@ -6,6 +6,7 @@ DROP FUNCTION core.obr_release(numeric, text, text, text [], text, text, text, t
 DROP FUNCTION core.obr_activate(numeric, numeric, text, text, text [], boolean, text, text, text, text);
 DROP TRIGGER trg_obr_partition_events_applied ON core.obr_partition_events;
 DROP FUNCTION core.apply_obr_event();
+DROP FUNCTION core.enter_ledger_alone();
 DROP FUNCTION core.obr_publish(core.obr_partition_events);
 DROP FUNCTION core.obr_clear(core.obr_partition_events);
 DROP FUNCTION core.obr_write_off(jsonb, core.obr_partition_events);

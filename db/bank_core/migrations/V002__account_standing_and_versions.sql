@@ -143,12 +143,14 @@ $$;
 
 -- Accounts that are there already.
 UPDATE accounts.accounts AS a
-SET allows_debit = r.allows_debit, allows_credit = r.allows_credit
+SET allows_debit = r.allows_debit, allows_credit = r.allows_credit, held_jointly = (
+    SELECT count(*) FROM accounts.account_party_relationships AS h WHERE h.account_id = a.account_id AND h.role = 'HOLDER'
+) > 1
 FROM accounts.status_rules AS r
 WHERE r = accounts.status_rule(a.status, a.restriction_reason);
 
 CREATE TABLE accounts.status_changes (
-    account_id uuid NOT NULL CONSTRAINT fk_status_changes_account_id REFERENCES accounts.accounts (account_id),
+    account_id uuid NOT NULL, -- written by the account's own trigger: a foreign key would only make each UPDATE dearer
     version integer NOT NULL,
     from_status core.account_status NOT NULL,
     from_restriction_reason core.reason_code,
@@ -175,7 +177,7 @@ ALTER TABLE accounts.status_changes ENABLE ALWAYS TRIGGER trg_status_changes_wri
 -- Born without money, at a moment the database knows. The lock is the one that postings share: who waits for those
 -- who have it sees every account opened before a cutoff.
 CREATE FUNCTION accounts.account_birth() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     rule accounts.status_rules;
 BEGIN
@@ -197,21 +199,27 @@ BEGIN
 END
 $$;
 
--- What an account is never changes; what it may do changes along these lines.
-CREATE FUNCTION accounts.account_standing() RETURNS trigger
+-- What an account is never changes.
+CREATE FUNCTION accounts.keep_identity() RETURNS trigger
 LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'what an account is never changes' USING ERRCODE = 'NB016', CONSTRAINT = 'LEDGER_MANAGED';
+END
+$$;
+
+-- What it may do changes along these lines. After the change, not before: a row that BEFORE triggers are to see is locked
+-- first, with a WAL record of its own, and every posting and every resolution would pay for that. So the account's present
+-- row is what counts here: the statement may have moved money since. Definer: who may change a standing may write neither
+-- its effects nor its record.
+CREATE FUNCTION accounts.account_standing() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     rule accounts.status_rules;
+    a record;
 BEGIN
-    IF (OLD.account_id, OLD.account_number, OLD.currency, OLD.jurisdiction, OLD.is_internal, OLD.opened_at, OLD.shard_of,
-        OLD.idempotency_key, OLD.request_hash) IS DISTINCT FROM (NEW.account_id, NEW.account_number, NEW.currency,
-        NEW.jurisdiction, NEW.is_internal, NEW.opened_at, NEW.shard_of, NEW.idempotency_key, NEW.request_hash)
-    THEN
-        RAISE EXCEPTION 'account %: what it is never changes', OLD.account_id
+    IF NEW.shard_of IS NOT NULL AND pg_trigger_depth() < 2 THEN
+        RAISE EXCEPTION 'account % is a shard: it follows account %', OLD.account_id, NEW.shard_of
             USING ERRCODE = 'NB016', CONSTRAINT = 'LEDGER_MANAGED';
-    END IF;
-    IF (OLD.status, OLD.restriction_reason) IS NOT DISTINCT FROM (NEW.status, NEW.restriction_reason) THEN
-        RETURN NEW;
     END IF;
     IF OLD.status <> NEW.status AND NOT (
         (OLD.status = 'PENDING' AND NEW.status IN ('ACTIVE', 'CLOSED'))
@@ -220,30 +228,21 @@ BEGIN
         RAISE EXCEPTION 'account %: % does not become %', OLD.account_id, OLD.status, NEW.status
             USING ERRCODE = 'NB017', CONSTRAINT = 'STATUS_TRANSITION_REFUSED';
     END IF;
-    IF NEW.status = 'CLOSED' AND (NEW.balance <> 0 OR NEW.available_balance <> 0) THEN
+    rule := accounts.status_rule(NEW.status, NEW.restriction_reason);
+    UPDATE accounts.accounts AS x
+    SET allows_debit = rule.allows_debit, allows_credit = rule.allows_credit, version = x.version + 1,
+        updated_at = clock_timestamp()
+    WHERE x.account_id = NEW.account_id
+    RETURNING x.balance, x.available_balance, x.version INTO a;
+    IF NEW.status = 'CLOSED' AND (a.balance <> 0 OR a.available_balance <> 0) THEN
         RAISE EXCEPTION 'account % is closed only without balance and holds', OLD.account_id
             USING ERRCODE = 'NB017', CONSTRAINT = 'ACCOUNT_NOT_EMPTY';
     END IF;
-    rule := accounts.status_rule(NEW.status, NEW.restriction_reason);
-    NEW.allows_debit := rule.allows_debit;
-    NEW.allows_credit := rule.allows_credit;
-    NEW.version := OLD.version + 1;
-    NEW.updated_at := pg_catalog.clock_timestamp();
-    RETURN NEW;
-END
-$$;
-
--- Definer: who may change a standing may not write its record.
-CREATE FUNCTION accounts.record_standing() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF (OLD.status, OLD.restriction_reason) IS DISTINCT FROM (NEW.status, NEW.restriction_reason) THEN
-        INSERT INTO accounts.status_changes (account_id, version, from_status, from_restriction_reason, to_status,
-            to_restriction_reason, actor, trace_id, correlation_id)
-        VALUES (NEW.account_id, NEW.version, OLD.status, OLD.restriction_reason, NEW.status, NEW.restriction_reason,
-            nullif(current_setting('neonctl.actor', true), ''), nullif(current_setting('neonctl.trace_id', true), ''),
-            nullif(current_setting('neonctl.correlation_id', true), ''));
-    END IF;
+    INSERT INTO accounts.status_changes (account_id, version, from_status, from_restriction_reason, to_status,
+        to_restriction_reason, actor, trace_id, correlation_id)
+    VALUES (NEW.account_id, a.version, OLD.status, OLD.restriction_reason, NEW.status, NEW.restriction_reason,
+        nullif(current_setting('neonctl.actor', true), ''), nullif(current_setting('neonctl.trace_id', true), ''),
+        nullif(current_setting('neonctl.correlation_id', true), ''));
     RETURN NULL;
 END
 $$;
@@ -253,18 +252,19 @@ FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
 CREATE TRIGGER trg_accounts_birth BEFORE INSERT ON accounts.accounts
 FOR EACH ROW EXECUTE FUNCTION accounts.account_birth();
 CREATE TRIGGER trg_accounts_money BEFORE UPDATE OF balance, available_balance, version, log_seq, log_head, last_posted_at, hold_seq,
-    hold_head, allows_debit, allows_credit, shards ON accounts.accounts
+    hold_head, allows_debit, allows_credit, shards, overdraft_limit, product_code, held_jointly ON accounts.accounts
 FOR EACH STATEMENT WHEN (pg_trigger_depth() < 1) EXECUTE FUNCTION core.refuse_direct_write();
-CREATE TRIGGER trg_accounts_standing BEFORE UPDATE OF account_id, account_number, currency, jurisdiction, is_internal, opened_at,
-    shard_of, idempotency_key, request_hash, status, restriction_reason ON accounts.accounts
-FOR EACH ROW EXECUTE FUNCTION accounts.account_standing();
-CREATE TRIGGER trg_accounts_standing_recorded AFTER UPDATE OF status, restriction_reason ON accounts.accounts
-FOR EACH ROW EXECUTE FUNCTION accounts.record_standing();
+CREATE TRIGGER trg_accounts_identity BEFORE UPDATE OF account_id, account_number, currency, jurisdiction, is_internal, opened_at,
+    shard_of, idempotency_key, request_hash ON accounts.accounts
+FOR EACH STATEMENT EXECUTE FUNCTION accounts.keep_identity();
+CREATE TRIGGER trg_accounts_standing AFTER UPDATE OF status, restriction_reason ON accounts.accounts
+FOR EACH ROW WHEN ((OLD.status, OLD.restriction_reason) IS DISTINCT FROM (NEW.status, NEW.restriction_reason))
+EXECUTE FUNCTION accounts.account_standing();
 ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_kept;
 ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_birth;
 ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_money;
+ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_identity;
 ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_standing;
-ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_standing_recorded;
 
 -- Holders' shares sum to 100 now and from each later moment on at which a holder comes or goes: what is entered ahead must
 -- not stop an activation on the day. The account's lock makes two that add holders at once see each other.
@@ -297,6 +297,11 @@ BEGIN
             to_char(wrong.moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
             USING ERRCODE = 'NB018', CONSTRAINT = 'SHARES_NOT_100';
     END IF;
+    UPDATE accounts.accounts AS a
+    SET held_jointly = true
+    WHERE a.account_id = account AND NOT a.held_jointly AND (
+        SELECT count(*) FROM accounts.account_party_relationships AS r WHERE r.account_id = account AND r.role = 'HOLDER'
+    ) > 1;
     RETURN NULL;
 END
 $$;
@@ -321,7 +326,7 @@ CREATE FUNCTION accounts.open_account(
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    holders int := cardinality(p_party_ids);
+    holders int := coalesce(cardinality(p_party_ids), 0);
     shares numeric[] := p_shares;
     asked bytea;
     product text := coalesce(p_product_code, CASE WHEN p_is_internal THEN 'INTERNAL' ELSE 'EVERYDAY' END);
@@ -412,7 +417,9 @@ BEGIN
         RAISE EXCEPTION 'no account %', p_account_id USING ERRCODE = 'NB004', CONSTRAINT = 'ACCOUNT_NOT_FOUND';
     END IF;
     shards := cardinality(coalesce(a.shards, '{}'));
-    IF NOT a.is_internal OR a.shard_of IS NOT NULL OR a.status <> 'ACTIVE' OR p_shards NOT BETWEEN greatest(2, shards) AND 64 THEN
+    IF (a.is_internal AND a.shard_of IS NULL AND a.status = 'ACTIVE' AND a.restriction_reason IS NULL
+        AND p_shards BETWEEN greatest(2, shards) AND 64) IS NOT TRUE
+    THEN
         RAISE EXCEPTION 'an active internal account is spread over 2 to 64 shards, never over fewer than before'
             USING ERRCODE = 'NB022', CONSTRAINT = 'SHARDS_INVALID';
     END IF;
@@ -426,7 +433,7 @@ $$;
 
 -- The logical account lists its shards, so that a posting finds one without another look-up.
 CREATE FUNCTION accounts.list_shard() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF NEW.shard_of IS NOT NULL THEN
         UPDATE accounts.accounts AS a
@@ -445,6 +452,21 @@ CREATE TRIGGER trg_accounts_shard_listed AFTER INSERT ON accounts.accounts
 FOR EACH ROW EXECUTE FUNCTION accounts.list_shard();
 ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_shard_listed;
 
+-- Postings are booked on the shards alone, so what is refused to the logical account must be refused to them.
+CREATE FUNCTION accounts.shards_follow() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE accounts.accounts AS a
+    SET status = NEW.status, restriction_reason = NEW.restriction_reason
+    WHERE a.account_id = ANY(NEW.shards);
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER trg_accounts_shards_follow AFTER UPDATE OF status, restriction_reason ON accounts.accounts
+FOR EACH ROW WHEN (NEW.shards IS NOT NULL) EXECUTE FUNCTION accounts.shards_follow();
+ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_shards_follow;
+
 CREATE VIEW accounts.spread_balances AS
 SELECT
     a.account_id,
@@ -462,10 +484,11 @@ COMMENT ON VIEW accounts.spread_balances IS 'Hot accounts with the sum over thei
 REVOKE EXECUTE ON FUNCTION
     accounts.status_rule(text, text),
     accounts.account_birth(),
+    accounts.keep_identity(),
     accounts.account_standing(),
-    accounts.record_standing(),
     accounts.check_shares(),
     accounts.list_shard(),
+    accounts.shards_follow(),
     accounts.open_account(text, text, uuid [], numeric [], boolean, numeric, text, text, text, text, text, text, text),
     accounts.set_account_status(uuid, text, text, text, text, text),
     accounts.spread_account(uuid, integer)

@@ -13,7 +13,7 @@ $$;
 
 CREATE TABLE accounts.pending_holds (
     hold_id uuid NOT NULL DEFAULT uuidv7() CONSTRAINT pending_holds_pkey PRIMARY KEY,
-    account_id uuid NOT NULL CONSTRAINT fk_pending_holds_account_id REFERENCES accounts.accounts (account_id),
+    account_id uuid NOT NULL, -- the trigger moves the account itself: a foreign key would look for it a second time
     amount core.positive_amount NOT NULL,
     payment_id core.trace_text,
     idempotency_key core.idempotency_key NOT NULL CONSTRAINT uniq_pending_holds_idempotency_key UNIQUE,
@@ -246,7 +246,9 @@ BEGIN
     replayed := NOT FOUND;
     IF replayed THEN
         SELECT h.* INTO first FROM accounts.pending_holds AS h WHERE h.idempotency_key = p_idempotency_key;
-        IF (first.account_id, first.amount, first.payment_id) IS DISTINCT FROM (p_account_id, p_amount, p_payment_id) THEN
+        IF (first.account_id, first.amount, first.payment_id, first.expires_at - first.created_at)
+            IS DISTINCT FROM (p_account_id, p_amount, p_payment_id, lasting)
+        THEN
             RAISE EXCEPTION 'this key made hold % with another request', first.hold_id
                 USING ERRCODE = 'NB008', CONSTRAINT = 'IDEMPOTENCY_KEY_REUSED';
         END IF;

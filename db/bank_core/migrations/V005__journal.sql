@@ -11,6 +11,8 @@
 -- statement. Domains, and this trigger, take their place.
 
 CREATE DOMAIN core.entry_side AS text CONSTRAINT chk_entry_side CHECK (VALUE IN ('DEBIT', 'CREDIT'));
+-- A day that every program can read: date itself also knows infinity and years before Christ.
+CREATE DOMAIN core.book_date AS date CONSTRAINT chk_book_date CHECK (VALUE >= '1900-01-01' AND VALUE <= '9999-12-31');
 
 CREATE TABLE accounts.transactions (
     transaction_id uuid NOT NULL DEFAULT uuidv7() CONSTRAINT transactions_pkey PRIMARY KEY,
@@ -18,8 +20,8 @@ CREATE TABLE accounts.transactions (
     source_module text NOT NULL DEFAULT 'MOD-001',
     description text,
     reverses_transaction_id uuid,
-    posting_date date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'Pacific/Auckland')::date,
-    value_date date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'Pacific/Auckland')::date,
+    posting_date core.book_date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'Pacific/Auckland')::date,
+    value_date core.book_date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'Pacific/Auckland')::date,
     trace_id text,
     correlation_id text,
     created_by text NOT NULL DEFAULT session_user,
@@ -38,10 +40,13 @@ CREATE TABLE accounts.postings (
 
 -- An empty header cannot commit: its first leg must be there by then. A foreign key would say the same at twice the price,
 -- and fall silent under session_replication_role = replica.
+-- Being deferred it runs as the function's owner, yet with the search_path of whoever commits: so its operators have names.
 CREATE FUNCTION accounts.require_legs() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM FROM accounts.postings AS p WHERE p.transaction_id = NEW.transaction_id AND p.leg = 1;
+    PERFORM
+    FROM accounts.postings AS p
+    WHERE p.transaction_id OPERATOR(pg_catalog.=) NEW.transaction_id AND p.leg OPERATOR(pg_catalog.=) 1;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'transaction % has no legs', NEW.transaction_id
             USING ERRCODE = 'NB002', CONSTRAINT = 'INCOMPLETE_TRANSACTION';
@@ -206,7 +211,9 @@ DECLARE
     l record;
     a record;
     moved bigint := 0;
-    fine boolean := p_one_transaction AND cardinality(p_legs) >= 2 AND p_legs[cardinality(p_legs)] = cardinality(p_legs);
+    -- In order and each once, so first and last say that they are 1..n.
+    fine boolean := p_one_transaction AND cardinality(p_legs) >= 2 AND p_legs[1] = 1
+        AND p_legs[cardinality(p_legs)] = cardinality(p_legs);
 BEGIN
     SELECT coalesce(sum(CASE u.side WHEN 'DEBIT' THEN -u.amount ELSE u.amount END) FILTER (WHERE u.currency = 'NZD'), 0) = 0
         AND coalesce(sum(CASE u.side WHEN 'DEBIT' THEN -u.amount ELSE u.amount END) FILTER (WHERE u.currency <> 'NZD'), 0) = 0
@@ -234,6 +241,8 @@ BEGIN
         UPDATE accounts.accounts AS x
         SET balance = x.balance + l.signed,
             available_balance = x.available_balance + l.signed,
+            obr_available_amount = CASE WHEN x.obr_partitioned
+                THEN greatest(x.balance + l.signed - x.obr_frozen_amount, 0) ELSE x.obr_available_amount END,
             version = x.version + 1,
             log_seq = x.log_seq + 1,
             last_posted_at = moment,
@@ -324,6 +333,8 @@ BEGIN
     UPDATE accounts.accounts AS x
     SET balance = x.balance + p.signed,
         available_balance = x.available_balance + p.signed,
+        obr_available_amount = CASE WHEN x.obr_partitioned
+            THEN greatest(x.balance + p.signed - x.obr_frozen_amount, 0) ELSE x.obr_available_amount END,
         version = x.version + 1,
         log_seq = x.log_seq + 1,
         last_posted_at = moment,
@@ -343,6 +354,8 @@ BEGIN
     UPDATE accounts.accounts AS x
     SET balance = x.balance - p.signed,
         available_balance = x.available_balance - p.signed,
+        obr_available_amount = CASE WHEN x.obr_partitioned
+            THEN greatest(x.balance - p.signed - x.obr_frozen_amount, 0) ELSE x.obr_available_amount END,
         version = x.version + 1,
         log_seq = x.log_seq + 1,
         last_posted_at = moment,

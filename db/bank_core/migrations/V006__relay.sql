@@ -6,7 +6,7 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- The events of one outbox row, in the order in which to publish them. One that tells of no account is named by what it
--- tells of.
+-- tells of. A posting of many legs is told in parts: EventBridge takes 256 KiB, which is a thousand legs or so.
 CREATE FUNCTION core.outbox_events(p_row core.outbox)
 RETURNS TABLE (n integer, event_id text, event_type text, payload jsonb)
 LANGUAGE sql STABLE AS $$
@@ -14,17 +14,22 @@ LANGUAGE sql STABLE AS $$
         (p_row).event_type, (p_row).payload
     WHERE (p_row).payload IS NOT NULL
     UNION ALL
-    (SELECT 0, (p_row).aggregate_id::text, (p_row).event_type, jsonb_build_object(
+    (SELECT l.part - l.parts, (p_row).aggregate_id || CASE WHEN l.part > 1 THEN ':' || l.part ELSE '' END,
+        (p_row).event_type, jsonb_build_object(
             'schema_version', '1', 'transaction_id', t.transaction_id, 'posted_at', core.rfc3339(min(l.posted_at)),
             'posting_date', t.posting_date, 'value_date', t.value_date, 'source_module', t.source_module,
             'reverses_transaction_id', t.reverses_transaction_id, 'trace_id', t.trace_id, 'correlation_id', t.correlation_id,
             'legs', jsonb_agg(jsonb_build_object('leg', l.leg, 'account_id', l.account_id, 'entry_type', l.entry_type,
                 'amount', l.amount::text, 'currency', l.currency, 'balance_after', l.balance_after::text,
                 'account_version', l.account_version) ORDER BY l.leg))
+            || CASE WHEN l.parts > 1 THEN jsonb_build_object('part', l.part, 'parts', l.parts) ELSE '{}' END
     FROM accounts.transactions AS t
-    JOIN core.transaction_log AS l ON l.transaction_id = t.transaction_id
-    WHERE t.transaction_id = (p_row).aggregate_id AND (p_row).payload IS NULL
-    GROUP BY t.transaction_id)
+    JOIN (
+        SELECT x.*, (x.leg - 1) / 500 + 1 AS part, (max(x.leg) OVER () - 1) / 500 + 1 AS parts
+        FROM core.transaction_log AS x
+        WHERE x.transaction_id = (p_row).aggregate_id AND (p_row).payload IS NULL
+    ) AS l ON l.transaction_id = t.transaction_id
+    GROUP BY t.transaction_id, l.part, l.parts)
     UNION ALL
     (SELECT (row_number() OVER (ORDER BY l.account_id))::integer, l.account_id || ':' || l.account_version,
         'bank.core.balance_updated', jsonb_build_object(

@@ -50,7 +50,8 @@ LANGUAGE sql STABLE AS $$
     SELECT (p_date + j.eod_local) AT TIME ZONE j.time_zone FROM core.jurisdictions AS j WHERE j.jurisdiction = p_jurisdiction
 $$;
 
--- Dates whose cutoff has passed and that have no run, since the last run; the last such date where there is none yet.
+-- Dates whose cutoff has passed and that have no run: since the first run that had accounts, so that a day skipped between
+-- two runs is due, too; since the last run where none had; the last such date where there is no run yet.
 CREATE FUNCTION accounts.snapshots_due(p_now timestamptz DEFAULT clock_timestamp())
 RETURNS TABLE (jurisdiction text, snapshot_date date, cutoff_at timestamptz)
 LANGUAGE sql STABLE AS $$
@@ -58,14 +59,20 @@ LANGUAGE sql STABLE AS $$
     FROM (
         SELECT x.jurisdiction, (p_now AT TIME ZONE x.time_zone)::date
             - CASE WHEN (p_now AT TIME ZONE x.time_zone)::time <= x.eod_local THEN 1 ELSE 0 END AS newest,
-            (SELECT max(r.snapshot_date) FROM core.eod_runs AS r WHERE r.jurisdiction = x.jurisdiction) AS last_run
+            (
+                SELECT coalesce(min(r.snapshot_date) FILTER (WHERE r.accounts > 0), max(r.snapshot_date))
+                FROM core.eod_runs AS r
+                WHERE r.jurisdiction = x.jurisdiction
+            ) AS since
         FROM core.jurisdictions AS x
     ) AS j
-    CROSS JOIN generate_series(coalesce(j.last_run + 1, j.newest), j.newest, interval '1 day') AS d (day)
+    CROSS JOIN generate_series(coalesce(j.since + 1, j.newest), j.newest, interval '1 day') AS d (day)
+    WHERE NOT EXISTS (SELECT FROM core.eod_runs AS r WHERE r.jurisdiction = j.jurisdiction AND r.snapshot_date = d.day::date)
     ORDER BY 3, 1
 $$;
 
--- A month's partition, closed to everybody: policies do not reach who names a partition, so nobody may.
+-- A month's partition, closed to everybody: policies do not reach who names a partition, so nobody may. Made beside the
+-- table and then attached: made as a part of it, it would wait for every reader of snapshots, and they for it.
 CREATE FUNCTION accounts.ensure_snapshot_partition(p_date date) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -74,7 +81,9 @@ DECLARE
     grantee text;
 BEGIN
     IF to_regclass('accounts.' || name) IS NULL THEN
-        EXECUTE format('CREATE TABLE accounts.%I PARTITION OF accounts.daily_balance_snapshots FOR VALUES FROM (%L) TO (%L)',
+        EXECUTE format('CREATE TABLE accounts.%I (LIKE accounts.daily_balance_snapshots INCLUDING CONSTRAINTS INCLUDING INDEXES)',
+            name);
+        EXECUTE format('ALTER TABLE accounts.daily_balance_snapshots ATTACH PARTITION accounts.%I FOR VALUES FROM (%L) TO (%L)',
             name, first, first + interval '1 month');
         EXECUTE format('CREATE TRIGGER trg_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON accounts.%I'
             ' FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change()', name);
@@ -103,7 +112,7 @@ BEGIN
     FROM pg_locks AS l
     WHERE l.locktype = 'advisory' AND l.classid = 1313620290 AND l.objid = 1 AND l.objsubid = 2 AND l.granted
         AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-        AND l.pid <> pg_backend_pid();
+        AND l.pid IS DISTINCT FROM pg_backend_pid(); -- NULL: a prepared transaction has none
     WHILE EXISTS (
         SELECT
         FROM pg_locks AS l
@@ -127,6 +136,10 @@ CREATE FUNCTION accounts.take_snapshot(
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET work_mem = '256MB' SET jit = off AS $$
 BEGIN
+    IF (p_snapshot_date BETWEEN '2000-01-01' AND '9999-12-31') IS NOT TRUE THEN
+        RAISE EXCEPTION 'no bank has a snapshot of %', p_snapshot_date
+            USING ERRCODE = 'NB019', CONSTRAINT = 'SNAPSHOT_DATE_INVALID';
+    END IF;
     cutoff_at := accounts.snapshot_cutoff(p_jurisdiction, p_snapshot_date);
     IF cutoff_at IS NULL THEN
         RAISE EXCEPTION 'no jurisdiction %', p_jurisdiction USING ERRCODE = 'NB019', CONSTRAINT = 'JURISDICTION_UNKNOWN';

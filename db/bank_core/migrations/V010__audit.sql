@@ -12,6 +12,7 @@ CREATE TABLE core.audit_log (
     trace_id text,
     correlation_id text,
     details jsonb NOT NULL DEFAULT '{}',
+    xid xid8 NOT NULL,
     CONSTRAINT chk_audit_log_action CHECK (action ~ '^[a-z][a-z0-9-]{0,49}([.][a-z][a-z0-9-]{0,49}){1,3}$'),
     CONSTRAINT chk_audit_log_target CHECK (octet_length(target) BETWEEN 1 AND 500),
     CONSTRAINT chk_audit_log_outcome CHECK (outcome IN ('done', 'refused', 'failed')),
@@ -21,21 +22,25 @@ CREATE TABLE core.audit_log (
 
 CREATE INDEX idx_audit_log_trace_id ON core.audit_log (trace_id);
 CREATE INDEX idx_audit_log_occurred_at ON core.audit_log (occurred_at);
+CREATE INDEX idx_audit_log_xid ON core.audit_log (xid);
+INSERT INTO core.sealed_tables (relation) VALUES ('core.audit_log');
 
 COMMENT ON TABLE core.audit_log IS 'Mutations of the bank and refused attempts: who, what, with which outcome. Append-only.';
 COMMENT ON COLUMN core.audit_log.db_user IS 'The role that logged in, whatever it has become since.';
 COMMENT ON COLUMN core.audit_log.actor IS 'Who says to have asked: the caller''s ARN, or what --actor gave.';
+COMMENT ON COLUMN core.audit_log.xid IS 'The transaction that wrote it: by it seals say which records they are over.';
 COMMENT ON COLUMN core.audit_log.target IS 'What it was done to, as in dev/bank_core/<id>.';
 
 CREATE SEQUENCE core.audit_log_audit_no_seq OWNED BY core.audit_log.audit_no;
 
--- Number, time and role are the database's to say, whoever inserts.
+-- Number, time, role and transaction are the database's to say, whoever inserts.
 CREATE FUNCTION core.stamp_audit() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     NEW.audit_no := nextval('core.audit_log_audit_no_seq');
     NEW.occurred_at := clock_timestamp();
     NEW.db_user := session_user;
+    NEW.xid := pg_current_xact_id();
     RETURN NEW;
 END
 $$;

@@ -2,7 +2,7 @@
 -- The partition (MOD-143, FR-634): what of each account is frozen and what is available, and the evidence of the split.
 --
 -- While an account is in the partition, each posting keeps obr_available_amount = greatest(balance - obr_frozen_amount, 0)
--- under the account's lock. There, too, is the refusal that no race gets round: nothing that takes from an account may
+-- under the account's lock (V005). Here is the refusal that no race gets round: nothing that takes from an account may
 -- leave it with less than what is frozen.
 
 CREATE TABLE core.products (
@@ -14,18 +14,6 @@ CREATE TABLE core.products (
 COMMENT ON TABLE core.products IS 'The compendium: which products are pre-positioned. One that is not listed is.';
 COMMENT ON COLUMN core.products.obr_prepositioned IS 'False: in a resolution nothing of the balance is available.';
 
--- Amounts that the database itself makes; written a million at a time, so with one comparison only.
-CREATE DOMAIN core.obr_amount AS numeric(18, 2) CONSTRAINT chk_obr_amount CHECK (VALUE >= 0);
-
-ALTER TABLE accounts.accounts
-    ADD COLUMN obr_partitioned boolean NOT NULL DEFAULT false,
-    ADD COLUMN obr_frozen_amount core.obr_amount NOT NULL DEFAULT 0,
-    ADD COLUMN obr_available_amount core.obr_amount NOT NULL DEFAULT 0;
-
-COMMENT ON COLUMN accounts.accounts.obr_partitioned IS 'The account takes part in the partition of an activated resolution.';
-COMMENT ON COLUMN accounts.accounts.obr_frozen_amount IS 'What of the balance is frozen (MOD-143).';
-COMMENT ON COLUMN accounts.accounts.obr_available_amount IS 'What of the balance is not frozen; credits since activation included. 0 outside a resolution.';
-
 -- Activation writes every row: half of each page stays free, so that the new versions fit beside the old ones and no
 -- index is touched. The partition's own index is a BRIN for the same reason: it does not stand in the way of that.
 ALTER TABLE accounts.accounts SET (fillfactor = 45);
@@ -34,6 +22,7 @@ CREATE INDEX idx_accounts_obr_partition_active ON accounts.accounts USING brin (
 CREATE TABLE core.obr_account_partitions (
     event_id uuid NOT NULL,
     account_id uuid NOT NULL,
+    log_seq bigint NOT NULL,
     currency text NOT NULL,
     balance_at numeric(18, 2) NOT NULL,
     frozen_amount numeric(18, 2) NOT NULL,
@@ -55,6 +44,7 @@ CREATE TABLE core.obr_holder_partitions (
 
 COMMENT ON TABLE core.obr_account_partitions IS 'Each account as it was split at an activation (event_id). Append-only, written by trigger.';
 COMMENT ON TABLE core.obr_holder_partitions IS 'Each holder''s part of it; the parts sum to the account. Append-only, written by trigger.';
+COMMENT ON COLUMN core.obr_account_partitions.log_seq IS 'The row of core.transaction_log that says the same balance; 0: nothing was posted yet.';
 COMMENT ON COLUMN core.obr_holder_partitions.party_id IS 'NULL: the account had no holder, and counts as one depositor''s.';
 COMMENT ON COLUMN core.obr_holder_partitions.share_pct IS 'The share that was used: balance_share_pct, or an equal one.';
 
@@ -71,14 +61,19 @@ ALTER TABLE core.obr_account_partitions ENABLE ALWAYS TRIGGER trg_obr_account_pa
 ALTER TABLE core.obr_holder_partitions ENABLE ALWAYS TRIGGER trg_obr_holder_partitions_append_only;
 ALTER TABLE core.obr_holder_partitions ENABLE ALWAYS TRIGGER trg_obr_holder_partitions_written_by_trigger;
 
--- A posting or a hold on an account of the partition. available_balance is the balance less all holds, expired ones
--- too: only where it looks too small are the holds looked at.
-CREATE FUNCTION accounts.keep_obr_available() RETURNS trigger
-LANGUAGE plpgsql AS $$
+-- A posting or a hold on an account of the partition, after the change as everything that looks at single rows of this
+-- table is (V002). available_balance is the balance less all holds, expired ones too: only where it looks too small are the
+-- holds looked at.
+CREATE FUNCTION accounts.keep_obr_frozen() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     held numeric;
 BEGIN
-    NEW.obr_available_amount := greatest(NEW.balance - NEW.obr_frozen_amount, 0);
+    IF NEW.obr_available_amount <> greatest(NEW.balance - NEW.obr_frozen_amount, 0) THEN
+        RAISE EXCEPTION 'account %: % is not what is left of % beside the frozen %', NEW.account_id, NEW.obr_available_amount,
+            NEW.balance, NEW.obr_frozen_amount
+            USING ERRCODE = 'NB016', CONSTRAINT = 'LEDGER_MANAGED';
+    END IF;
     IF NEW.available_balance < OLD.available_balance AND NEW.available_balance < NEW.obr_frozen_amount THEN
         SELECT coalesce(sum(h.amount), 0) INTO held
         FROM accounts.pending_holds AS h
@@ -88,32 +83,35 @@ BEGIN
                 USING ERRCODE = 'NB033', CONSTRAINT = 'OBR_FROZEN_BALANCE';
         END IF;
     END IF;
-    RETURN NEW;
+    RETURN NULL;
 END
 $$;
 
-CREATE TRIGGER trg_accounts_obr_available BEFORE UPDATE OF balance, available_balance ON accounts.accounts
-FOR EACH ROW WHEN (NEW.obr_partitioned) EXECUTE FUNCTION accounts.keep_obr_available();
-ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_obr_available;
+CREATE TRIGGER trg_accounts_obr_frozen AFTER UPDATE OF balance, available_balance ON accounts.accounts
+FOR EACH ROW WHEN (NEW.obr_partitioned AND (NEW.available_balance < NEW.obr_frozen_amount
+    OR NEW.obr_available_amount <> greatest(NEW.balance - NEW.obr_frozen_amount, 0)))
+EXECUTE FUNCTION accounts.keep_obr_frozen();
+ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_obr_frozen;
 
 -- OBR goes before notice (MOD-143, AD-5). Its name sorts after trg_accounts_standing, whose answer it corrects.
 CREATE FUNCTION accounts.lift_in_resolution() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    NEW.allows_debit := NEW.allows_debit
-        OR coalesce((accounts.status_rule(NEW.status, NEW.restriction_reason)).lifted_in_resolution, false);
-    RETURN NEW;
+    IF (accounts.status_rule(NEW.status, NEW.restriction_reason)).lifted_in_resolution THEN
+        UPDATE accounts.accounts AS a SET allows_debit = true WHERE a.account_id = NEW.account_id;
+    END IF;
+    RETURN NULL;
 END
 $$;
 
-CREATE TRIGGER trg_accounts_standing_in_resolution BEFORE UPDATE OF status, restriction_reason ON accounts.accounts
+CREATE TRIGGER trg_accounts_standing_in_resolution AFTER UPDATE OF status, restriction_reason ON accounts.accounts
 FOR EACH ROW WHEN (NEW.obr_partitioned) EXECUTE FUNCTION accounts.lift_in_resolution();
 ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_standing_in_resolution;
 
 -- Opened while a resolution is activated: in the partition, with nothing frozen. The ledger's lock is held since
 -- trg_accounts_birth, so the state cannot change any more.
 CREATE FUNCTION accounts.account_birth_in_resolution() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     s core.obr_resolution_state;
 BEGIN
@@ -148,7 +146,7 @@ ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_obr_money;
 -- Who changes a standing or holders takes the ledger's lock before any row, as who moves money does: an activation
 -- waits for him, or he for it, and they never wait for each other.
 CREATE FUNCTION core.enter_ledger_first() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM pg_catalog.pg_advisory_xact_lock_shared(1313620290, 1);
     RETURN NULL;
@@ -163,6 +161,6 @@ ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_enters_ledger;
 ALTER TABLE accounts.account_party_relationships ENABLE ALWAYS TRIGGER trg_acct_party_rel_enters_ledger;
 
 REVOKE EXECUTE ON FUNCTION
-    core.enter_ledger_first(), accounts.keep_obr_available(), accounts.lift_in_resolution(), accounts.account_birth_in_resolution()
+    core.enter_ledger_first(), accounts.keep_obr_frozen(), accounts.lift_in_resolution(), accounts.account_birth_in_resolution()
 FROM PUBLIC;
 GRANT INSERT, UPDATE (obr_prepositioned, description) ON core.products TO bank_core_resolution_officer;

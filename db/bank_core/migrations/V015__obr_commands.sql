@@ -19,9 +19,13 @@ END
 $$;
 
 -- The holders of joint accounts, each with his part: of the balance by share, to the cent, the last one takes what is
--- left over; of that, what is frozen.
-CREATE FUNCTION core.obr_split_joint(p_event core.obr_partition_events, p_joint uuid [], p_closed text []) RETURNS void
-LANGUAGE sql AS $$
+-- left over; of that, what is frozen. Answers, in the order of their ids, which accounts these are and how much of each is
+-- frozen, in cents.
+CREATE FUNCTION core.obr_split_joint(
+    p_event core.obr_partition_events, p_joint uuid [], p_closed text [], OUT ids uuid [], OUT cents bigint []
+)
+LANGUAGE plpgsql AS $$
+BEGIN
     INSERT INTO core.obr_holder_partitions (event_id, account_id, holder_no, party_id, share_pct, balance_at, frozen_amount,
         available_amount)
     SELECT p_event.event_id, h.account_id, h.holder_no, h.party_id, h.share, h.part, f.frozen, greatest(h.part, 0) - f.frozen
@@ -49,7 +53,16 @@ LANGUAGE sql AS $$
             WHEN h.product_code = ANY(p_closed) THEN greatest(h.part, 0)
             ELSE trunc(greatest(h.part - p_event.de_minimis_amount, 0) * p_event.haircut_pct, 2)
         END AS frozen
-    ) AS f
+    ) AS f;
+    SELECT array_agg(s.account_id ORDER BY s.account_id), array_agg((s.frozen * 100)::bigint ORDER BY s.account_id)
+    INTO ids, cents
+    FROM (
+        SELECT x.account_id, sum(x.frozen_amount) AS frozen
+        FROM core.obr_holder_partitions AS x
+        WHERE x.event_id = p_event.event_id
+        GROUP BY x.account_id
+    ) AS s;
+END
 $$;
 
 -- The accounts of joint holders; refused before anything happens when an account's shares do not sum to 100.
@@ -57,15 +70,17 @@ CREATE FUNCTION core.obr_joint_accounts(p_event core.obr_partition_events) RETUR
 LANGUAGE plpgsql AS $$
 DECLARE
     joint uuid[];
+    unmarked uuid[];
     wrong uuid[];
     many bigint;
 BEGIN
     SELECT array_agg(g.account_id) FILTER (WHERE g.holders > 1),
+        array_agg(g.account_id) FILTER (WHERE g.holders > 1 AND NOT g.marked),
         array_agg(g.account_id ORDER BY g.account_id) FILTER (WHERE NOT p_event.equal_shares AND g.whole <> 100),
         count(*) FILTER (WHERE NOT p_event.equal_shares AND g.whole <> 100)
-    INTO joint, wrong, many
+    INTO joint, unmarked, wrong, many
     FROM (
-        SELECT r.account_id, count(*) AS holders, sum(r.balance_share_pct) AS whole
+        SELECT r.account_id, count(*) AS holders, sum(r.balance_share_pct) AS whole, bool_and(a.held_jointly) AS marked
         FROM accounts.account_party_relationships AS r
         JOIN accounts.accounts AS a ON a.account_id = r.account_id
         WHERE r.role = 'HOLDER' AND r.valid_from <= p_event.quantified_at
@@ -78,6 +93,8 @@ BEGIN
         RAISE EXCEPTION 'the holders'' shares of % accounts do not sum to 100', many
             USING ERRCODE = 'NB034', CONSTRAINT = 'OBR_SHARES_NOT_100', DETAIL = array_to_string(wrong[1:100], ' ');
     END IF;
+    -- Holders keep the mark; somebody may have taken it away.
+    UPDATE accounts.accounts AS a SET held_jointly = true WHERE a.account_id = ANY(unmarked);
     RETURN coalesce(joint, '{}');
 END
 $$;
@@ -113,40 +130,32 @@ DECLARE
     h numeric := p_event.haircut_pct;
     d numeric := p_event.de_minimis_amount;
     joint uuid[];
+    cents bigint[];
     began timestamptz[];
 BEGIN
     p_event.quantified_at := clock_timestamp();
     began[1] := p_event.quantified_at;
-    joint := core.obr_joint_accounts(p_event);
-    PERFORM core.obr_split_joint(p_event, joint, closed);
+    SELECT j.ids, j.cents INTO joint, cents
+    FROM core.obr_split_joint(p_event, core.obr_joint_accounts(p_event), closed) AS j;
+    joint := coalesce(joint, '{}');
     began[2] := clock_timestamp();
+    -- One pass: a second one over the joint accounts would read and write nearly every page again.
     UPDATE accounts.accounts AS a
     SET obr_partitioned = true,
-        obr_frozen_amount = CASE WHEN a.product_code = ANY(closed) THEN greatest(a.balance, 0)
+        obr_frozen_amount = CASE WHEN a.held_jointly AND a.account_id = ANY(joint) THEN cents[width_bucket(a.account_id, joint)] * 0.01
+            WHEN a.product_code = ANY(closed) THEN greatest(a.balance, 0)
             ELSE trunc(greatest(a.balance - d, 0) * h, 2) END,
-        obr_available_amount = CASE WHEN a.product_code = ANY(closed) THEN 0
-            ELSE greatest(a.balance, 0) - trunc(greatest(a.balance - d, 0) * h, 2) END,
+        obr_available_amount = greatest(a.balance, 0)
+            - CASE WHEN a.held_jointly AND a.account_id = ANY(joint) THEN cents[width_bucket(a.account_id, joint)] * 0.01
+                WHEN a.product_code = ANY(closed) THEN greatest(a.balance, 0)
+                ELSE trunc(greatest(a.balance - d, 0) * h, 2) END,
         allows_debit = CASE WHEN a.restriction_reason = ANY(lifted)
             THEN a.allows_debit OR (accounts.status_rule(a.status, a.restriction_reason)).lifted_in_resolution
             ELSE a.allows_debit END
-    WHERE NOT a.is_internal AND a.jurisdiction = p_event.jurisdiction AND a.account_id <> ALL(joint);
-    IF joint <> '{}' THEN
-        UPDATE accounts.accounts AS a
-        SET obr_partitioned = true, obr_frozen_amount = p.frozen, obr_available_amount = p.available,
-            allows_debit = CASE WHEN a.restriction_reason = ANY(lifted)
-                THEN a.allows_debit OR (accounts.status_rule(a.status, a.restriction_reason)).lifted_in_resolution
-                ELSE a.allows_debit END
-        FROM (
-            SELECT x.account_id, sum(x.frozen_amount) AS frozen, sum(x.available_amount) AS available
-            FROM core.obr_holder_partitions AS x
-            WHERE x.event_id = p_event.event_id
-            GROUP BY x.account_id
-        ) AS p
-        WHERE a.account_id = p.account_id;
-    END IF;
+    WHERE NOT a.is_internal AND a.jurisdiction = p_event.jurisdiction;
     began[3] := clock_timestamp();
-    INSERT INTO core.obr_account_partitions (event_id, account_id, currency, balance_at, frozen_amount, available_amount)
-    SELECT p_event.event_id, a.account_id, a.currency, a.balance, a.obr_frozen_amount, a.obr_available_amount
+    INSERT INTO core.obr_account_partitions (event_id, account_id, log_seq, currency, balance_at, frozen_amount, available_amount)
+    SELECT p_event.event_id, a.account_id, a.log_seq, a.currency, a.balance, a.obr_frozen_amount, a.obr_available_amount
     FROM accounts.accounts AS a
     WHERE a.obr_partitioned
     ORDER BY a.account_id;
@@ -186,8 +195,8 @@ BEGIN
         GROUP BY x.account_id
     ) AS p
     WHERE a.account_id = p.account_id AND a.obr_partitioned;
-    INSERT INTO core.obr_account_partitions (event_id, account_id, currency, balance_at, frozen_amount, available_amount)
-    SELECT p_event.event_id, a.account_id, a.currency, a.balance, a.obr_frozen_amount, a.obr_available_amount
+    INSERT INTO core.obr_account_partitions (event_id, account_id, log_seq, currency, balance_at, frozen_amount, available_amount)
+    SELECT p_event.event_id, a.account_id, a.log_seq, a.currency, a.balance, a.obr_frozen_amount, a.obr_available_amount
     FROM accounts.accounts AS a
     WHERE a.obr_partitioned
     ORDER BY a.account_id;
@@ -335,6 +344,25 @@ LANGUAGE sql AS $$
             'correlation_id', p_event.correlation_id), p_event.trace_id, p_event.correlation_id)
 $$;
 
+-- Nobody else moves money or holds from here on. Who stands in the way for longer than lock_timeout is named: on the day,
+-- somebody must be able to end that session.
+CREATE FUNCTION core.enter_ledger_alone() RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    present text;
+BEGIN
+    PERFORM pg_advisory_xact_lock(1313620290, 1);
+EXCEPTION WHEN lock_not_available THEN
+    SELECT string_agg(concat(l.pid, ' (', a.usename, ')'), ', ' ORDER BY l.pid) INTO present
+    FROM pg_locks AS l
+    LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
+    WHERE l.locktype = 'advisory' AND l.classid = 1313620290 AND l.objid = 1 AND l.granted
+        AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+    RAISE EXCEPTION 'the ledger is kept from standing still by session %', coalesce(present, 'that has ended since')
+        USING ERRCODE = 'lock_not_available';
+END
+$$;
+
 -- The event's own trigger: what it tells of happens here and nowhere else, so that neither can be without the other.
 CREATE FUNCTION core.apply_obr_event() RETURNS trigger
 LANGUAGE plpgsql AS $$
@@ -361,7 +389,7 @@ BEGIN
     NEW.activated_by := coalesce(NEW.activated_by, session_user);
     NEW.metadata := coalesce(NEW.metadata, '{}');
     IF NEW.event_type IN ('OBR_ACTIVATED', 'OBR_RELEASED', 'OBR_UNWOUND') THEN
-        PERFORM pg_catalog.pg_advisory_xact_lock(1313620290, 1);
+        PERFORM core.enter_ledger_alone();
     END IF;
     CASE NEW.event_type
         WHEN 'OBR_ACTIVATED' THEN
@@ -612,8 +640,9 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     END
 $$;
 
--- Compare what is with what should be, and put the answer on record. Daily. EXECUTE, since only then does plpgsql let
--- several processes share the work.
+-- Compare what is with what should be, and put the answer on record. Daily. Accounts and evidence are compared by a sum
+-- over a hash of each, from a start that nobody could know before: only where the sums differ, or an account is wrong by
+-- itself, are the two joined, to say where. EXECUTE, since only then does plpgsql let several processes share the work.
 CREATE FUNCTION core.obr_reconcile(
     p_actor text, p_trace_id text, p_correlation_id text, OUT event core.obr_partition_events, OUT differences bigint
 )
@@ -622,6 +651,9 @@ DECLARE
     s core.obr_resolution_state;
     active boolean;
     evidence uuid;
+    start bigint := hashtextextended(gen_random_uuid()::text, 0);
+    live numeric;
+    kept numeric := 0;
     by_currency jsonb;
     listed jsonb := '[]';
 BEGIN
@@ -633,8 +665,8 @@ BEGIN
     END IF;
     active := s.resolution_state = 'activated';
     evidence := CASE WHEN active THEN s.partition_event_id END;
-    EXECUTE $count$
-        SELECT coalesce(sum(c.wrong), 0), coalesce(sum(c.accounts), 0), coalesce(sum(c.frozen), 0),
+    EXECUTE $look$
+        SELECT coalesce(sum(c.wrong), 0), coalesce(sum(c.digest), 0), coalesce(sum(c.accounts), 0), coalesce(sum(c.frozen), 0),
             coalesce(sum(c.available), 0), coalesce(jsonb_object_agg(c.currency, jsonb_build_object('accounts', c.accounts,
                 'balance', c.balance::text, 'frozen', c.frozen::text, 'available', c.available::text))
                 FILTER (WHERE c.accounts > 0), '{}')
@@ -644,20 +676,31 @@ BEGIN
                 sum(a.obr_frozen_amount::numeric) FILTER (WHERE a.obr_partitioned) AS frozen,
                 sum(a.obr_available_amount::numeric) FILTER (WHERE a.obr_partitioned) AS available,
                 count(core.obr_problem($1 AND NOT a.is_internal AND a.jurisdiction = $2, a.obr_partitioned, a.balance,
-                    a.obr_frozen_amount, a.obr_available_amount, coalesce(p.frozen_amount, 0))) AS wrong
+                    a.obr_frozen_amount, a.obr_available_amount, a.obr_frozen_amount)) AS wrong,
+                sum(hash_numeric_extended(a.obr_frozen_amount, uuid_hash_extended(a.account_id, $3)))
+                    FILTER (WHERE a.obr_partitioned AND a.obr_frozen_amount <> 0) AS digest
             FROM accounts.accounts AS a
-            LEFT JOIN core.obr_account_partitions AS p ON p.event_id = $3 AND p.account_id = a.account_id
             GROUP BY a.currency
         ) AS c
-        $count$
-    INTO differences, event.accounts_partitioned, event.total_frozen_amount, event.total_available_amount, by_currency
-    USING active, s.jurisdiction, evidence;
-    IF differences > 0 THEN
-        SELECT jsonb_agg(jsonb_build_object('account_id', d.account_id, 'problem', d.problem, 'balance', d.balance::text,
-            'frozen', d.frozen::text, 'available', d.available::text, 'expected', d.expected::text))
-        INTO listed
+        $look$
+    INTO differences, live, event.accounts_partitioned, event.total_frozen_amount, event.total_available_amount, by_currency
+    USING active, s.jurisdiction, start;
+    IF active THEN
+        EXECUTE $look$
+            SELECT coalesce(sum(hash_numeric_extended(p.frozen_amount, uuid_hash_extended(p.account_id, $2))), 0)
+            FROM core.obr_account_partitions AS p
+            WHERE p.event_id = $1 AND p.frozen_amount <> 0
+            $look$
+        INTO kept
+        USING evidence, start;
+    END IF;
+    IF differences > 0 OR live <> kept THEN
+        SELECT count(*), jsonb_agg(jsonb_build_object('account_id', d.account_id, 'problem', d.problem,
+            'balance', d.balance::text, 'frozen', d.frozen::text, 'available', d.available::text,
+            'expected', d.expected::text)) FILTER (WHERE d.n <= 100)
+        INTO differences, listed
         FROM (
-            SELECT x.*
+            SELECT x.*, row_number() OVER () AS n
             FROM (
                 SELECT a.account_id, a.balance, a.obr_frozen_amount AS frozen, a.obr_available_amount AS available,
                     coalesce(p.frozen_amount, 0) AS expected,
@@ -667,10 +710,10 @@ BEGIN
                 LEFT JOIN core.obr_account_partitions AS p ON p.event_id = evidence AND p.account_id = a.account_id
             ) AS x
             WHERE x.problem IS NOT NULL
-            LIMIT 100
         ) AS d;
     END IF;
-    event.metadata := jsonb_build_object('differences', differences, 'accounts', listed, 'currencies', by_currency);
+    event.metadata := jsonb_build_object('differences', differences, 'accounts', coalesce(listed, '[]'),
+        'currencies', by_currency);
     INSERT INTO core.obr_partition_events AS e (event_type, haircut_pct, de_minimis_amount, equal_shares, released_pct,
         rbnz_instruction_ref, quantified_at, accounts_partitioned, total_frozen_amount, total_available_amount, activated_by,
         idempotency_key, request_hash, trace_id, correlation_id, metadata)
@@ -693,6 +736,7 @@ REVOKE EXECUTE ON FUNCTION
     core.obr_write_off(jsonb, core.obr_partition_events),
     core.obr_clear(core.obr_partition_events),
     core.obr_publish(core.obr_partition_events),
+    core.enter_ledger_alone(),
     core.apply_obr_event(),
     core.obr_activate(numeric, numeric, text, text, text [], boolean, text, text, text, text),
     core.obr_release(numeric, text, text, text [], text, text, text, text),

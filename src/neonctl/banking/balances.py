@@ -2,7 +2,8 @@
 
 A balance is the account's and all its shards'. ``held``: what unexpired holds set aside, expired ones counting no
 more from the instant they expire. ``available_balance`` = balance - held; an overdraft is not part of it. While a
-resolution is activated it is what the customer may use: what is not frozen, less the holds, never below zero.
+resolution is activated it is what the customer may use: what is not frozen, less the holds, never below zero; at a
+moment of the past, as the resolution stood then.
 """
 
 from __future__ import annotations
@@ -98,6 +99,7 @@ class _PastRow:
     opened_at: datetime
     now: datetime
     latest: bool
+    frozen: Decimal | None
 
 
 class BalanceReader:
@@ -201,7 +203,7 @@ def balance_at(conn: psycopg.Connection[TupleRow], account_id: UUID, moment: dat
         account_id=past.account_id,
         currency=past.currency,
         balance=past.balance,
-        available_balance=past.balance - past.held,
+        available_balance=_usable(past.balance, past.held, _unfrozen(past)),
         held=past.held,
         version=past.version,
         as_of=as_of,
@@ -216,6 +218,10 @@ def balance_at(conn: psycopg.Connection[TupleRow], account_id: UUID, moment: dat
 def _usable(balance: Decimal, held: Decimal, unfrozen: Decimal | None) -> Decimal:
     """``unfrozen``: what a resolution leaves of the balance, None where the account takes part in none."""
     return balance - held if unfrozen is None else max(unfrozen - held, Decimal("0.00"))
+
+
+def _unfrozen(past: _PastRow) -> Decimal | None:
+    return None if past.frozen is None else max(past.balance - past.frozen, Decimal("0.00"))
 
 
 def _differences(past: _PastRow, *, now: bool) -> list[str]:

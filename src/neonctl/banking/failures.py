@@ -92,13 +92,15 @@ _HINTS: Mapping[str, str | None] = MappingProxyType(
 _MALFORMED: Mapping[str, str | None] = MappingProxyType(
     {
         "AMOUNT_INVALID": "write it as 12.34: positive, at most two decimals",
-        "IDEMPOTENCY_KEY_INVALID": "1 to 200 bytes, no control characters",
+        "IDEMPOTENCY_KEY_INVALID": "1 to 200 bytes, not only spaces",
         "HOLD_INVALID": "a hold lasts up to 366 days; reasons are upper case letters and underscores",
         "SHARES_NOT_100": "the holders' shares are percentages that sum to 100",
         "SHARES_INVALID": "customer accounts have different parties with a share each, internal ones have none",
         "JURISDICTION_UNKNOWN": "known are NZ and AU",
         "REASON_INVALID": "upper case letters and underscores; docs/concepts/ledger.md has the table",
         "SHARDS_INVALID": None,
+        "DATE_INVALID": None,
+        "SNAPSHOT_DATE_INVALID": "the day is one from 2000-01-01 on",
         "OBR_INSTRUCTION_INVALID": "`neonctl obr sign` writes one",
         "OBR_REQUEST_INVALID": "a haircut reads 0.2500, a percentage 12.50, an amount 12.34",
         "OBR_KEY_INVALID": "`neonctl obr keys generate` makes one",
@@ -117,6 +119,7 @@ _CONSTRAINTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "chk_idempotency_key": ("IDEMPOTENCY_KEY_INVALID", "the idempotency key is empty or too long"),
         "chk_reason_code": ("REASON_INVALID", "a restriction is named by a code, such as FROZEN"),
         "chk_jurisdiction_code": ("JURISDICTION_UNKNOWN", "there is no such jurisdiction"),
+        "chk_book_date": ("DATE_INVALID", "a posting or value date is from 1900-01-01 to 9999-12-31"),
         "chk_positive_amount": ("AMOUNT_INVALID", "an amount is positive and has two decimals"),
         "chk_not_negative_amount": ("AMOUNT_INVALID", "a limit is not negative and has two decimals"),
     }

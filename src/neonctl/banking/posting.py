@@ -124,12 +124,22 @@ def parse_legs(text: str) -> tuple[Leg, ...]:
     AMOUNT_INVALID.
     """
     try:
-        found: object = json.loads(text)
+        found: object = json.loads(text, object_pairs_hook=_once)
     except ValueError as error:
         raise _legs_invalid(f"not JSON: {error}") from None
+    except RecursionError:
+        raise _legs_invalid("not a list of legs") from None
     if not isinstance(found, list) or not found:
         raise _legs_invalid("not a list of legs")
     return tuple(_leg(number, entry) for number, entry in enumerate(cast("list[object]", found), 1))
+
+
+def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """A leg in which nothing stands twice: which amount would count?"""
+    for position, (name, _) in enumerate(pairs):
+        if any(name == other for other, _ in pairs[:position]):
+            raise _legs_invalid(f"{name!r:.40} stands twice in a leg")
+    return dict(pairs)
 
 
 def _leg(number: int, entry: object) -> Leg:

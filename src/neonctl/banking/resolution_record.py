@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import psycopg
@@ -20,11 +20,17 @@ from neonctl.banking.signing.claims import canonical_haircut
 from neonctl.banking.statement import rows
 from neonctl.errors import NeonctlError
 
+_OFFICERS: Final = 2  # who must sign where the regulator does not
+_SOON: Final = timedelta(days=30)
+
 
 @dataclass(frozen=True)
 class ResolutionStatus:
     """The state, the last event, the last seal, the last drill and the partition's sums, all of one instant
     (``as_of``).
+
+    ``officer_keys``, ``regulator_keys``: how many officers and keys of the regulator may sign now; ``keys_until``: when
+    the first of these keys expires.
 
     ``frozen``, ``available``: sums by currency over the accounts of the partition, amounts as text; empty unless
     activated.
@@ -54,6 +60,9 @@ class ResolutionStatus:
     drill_ended_at: datetime | None
     drill_report_sha256: bytes | None
     events: int
+    officer_keys: int
+    regulator_keys: int
+    keys_until: datetime | None
     accounts_partitioned: int
     frozen: Mapping[str, str]
     available: Mapping[str, str]
@@ -86,21 +95,38 @@ def reconciliation_due(conn: psycopg.Connection[TupleRow]) -> bool:
 def status_document(status: ResolutionStatus, *, project: str, environment: str) -> dict[str, Any]:
     """The status as it is shown and signed: JSON without fractions, amounts as text."""
     facts = shown(status)
-    last, seal, drill = (
+    last, seal, drill, keys = (
         ("last_event_no", "last_event_id", "last_event_type", "last_event_at"),
         ("seal_no", "seal_hash", "sealed_at"),
         ("drill_id", "drill_outcome", "drill_ended_at", "drill_report_sha256"),
+        ("officer_keys", "regulator_keys", "keys_until"),
     )
     return {
         "kind": "obr-status",
         "project": project,
         "environment": environment,
-        **{name: value for name, value in facts.items() if name not in {*last, *seal, *drill, "as_of"}},
+        **{name: value for name, value in facts.items() if name not in {*last, *seal, *drill, *keys, "as_of"}},
         "last_event": _part(facts, last),
         "seal": _part(facts, seal),
         "last_drill": _part(facts, drill),
+        "keys": _part(facts, keys),
         "as_of": facts["as_of"],
     }
+
+
+def readiness_gaps(status: ResolutionStatus) -> list[str]:
+    """What about the keys would be in the way on the day, or soon, in sentences."""
+    gaps: list[str] = []
+    if status.officer_keys < _OFFICERS:
+        gaps.append(
+            f"{status.officer_keys} of {_OFFICERS} officers have a valid key: no key can be added or revoked,"
+            " and in an emergency nobody can act for the regulator"
+        )
+    if not status.regulator_keys:
+        gaps.append("no key of the regulator is valid: only the emergency way is left")
+    if status.keys_until is not None and status.keys_until - status.as_of < _SOON:
+        gaps.append(f"a key expires at {show_moment(status.keys_until)}: register the next one before that")
+    return gaps
 
 
 def shown(record: ResolutionStatus | ResolutionEvent) -> dict[str, Any]:
@@ -130,6 +156,9 @@ _PART_NAMES: Mapping[str, str] = MappingProxyType(
         "last_event_id": "event_id",
         "last_event_type": "event_type",
         "last_event_at": "occurred_at",
+        "officer_keys": "officers",
+        "regulator_keys": "regulators",
+        "keys_until": "first_expires_at",
         "drill_outcome": "outcome",
         "drill_ended_at": "ended_at",
         "drill_report_sha256": "report_sha256",

@@ -57,7 +57,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class UnlikeEvidence:
-    """Accounts whose evidence at an event is not what the arithmetic gives; ``some`` of them by id."""
+    """Accounts whose evidence at an event is not what the log and the arithmetic give; ``some`` of them by id."""
 
     event_id: UUID
     accounts: int
@@ -174,7 +174,7 @@ def _unlike(record: Record) -> Iterator[RecordFault]:
     numbers = {event.event_id: event.event_no for event in record.events}
     for each in record.unlike:
         some = ", ".join(map(str, each.some))
-        said = f"the evidence of {each.accounts} accounts is not what the arithmetic gives, of {some} for example"
+        said = f"evidence of {each.accounts} accounts is not what log and arithmetic give, of {some} for example"
         yield RecordFault(f"event {numbers.get(each.event_id)}", said)
 
 

@@ -14,6 +14,7 @@ from psycopg.rows import TupleRow
 from neonctl.banking.accounts import NO_TRACE
 from neonctl.banking.chain import seal_bytes
 from neonctl.banking.moments import parse_moment, show_moment
+from neonctl.banking.signing.strict_json import object_of
 from neonctl.banking.statement import Trace, patiently, row
 from neonctl.errors import UsageError
 
@@ -24,7 +25,7 @@ _HASHES = ("previous_hash", "batch_hash", "seal_hash")
 
 @dataclass(frozen=True)
 class Seal:
-    """One seal. ``accounts``: whose chains moved since the seal before; the rows are totals at that instant."""
+    """One seal. ``accounts``: new ones and those that moved since the seal before; the rows are totals then."""
 
     seal_no: int
     previous_hash: bytes
@@ -68,7 +69,7 @@ class _SealRow:
 
 
 def seal_ledger(conn: psycopg.Connection[TupleRow], *, trace: Trace = NO_TRACE) -> NewSeal | None:
-    """Seal every chain as it stands. None: there is nothing to seal yet. Raises what ``failures.translate`` gives."""
+    """Seal every chain as it stands. None: there are no accounts yet. Raises what ``failures.translate`` gives."""
     with patiently(conn, "sealing the ledger"):
         found = row(conn, "seals", "seal", _SealRow, trace.values(), doing="sealing the ledger")
     return None if found.seal_no is None else NewSeal(**vars(found))
@@ -97,7 +98,7 @@ def parse_anchor(text: str) -> Seal:
     Raises ``UsageError`` ANCHOR_INVALID, also when the seal does not have the hash of its values.
     """
     try:
-        seal = _parsed(cast("dict[str, Any]", json.loads(text)))
+        seal = _parsed(object_of(text))
     except (ValueError, KeyError, TypeError, UsageError):
         seal = None
     if seal is None:

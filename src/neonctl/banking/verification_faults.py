@@ -64,7 +64,7 @@ def _fault(
     if end is None:
         return Fault("removed", "accounts.accounts", str(account), f"account {account} is gone, its rows are not")
     fault = first_fault(account, found, table=table, start=start, end=end)
-    return fault or Fault("altered", table, str(account), f"the chain of account {account} goes back in time")
+    return fault or Fault("altered", table, str(account), f"the times of account {account} are not those of its chain")
 
 
 def _ends(conn: Connection, account: UUID, since: int) -> tuple[_Base, Heads | None]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,6 +15,7 @@ from neonctl.banking.seals import Seal
 from neonctl.banking.statement import not_found, row, rows
 from neonctl.banking.verification_faults import Heads, hold_fault, log_fault, transaction_fault
 from neonctl.banking.verification_sessions import DOING, Connection, Part, Task
+from neonctl.errors import NeonctlError
 
 _PART_ROWS: Final = 100_000
 _FIRST_ID, _LAST_ID = UUID(int=0), UUID(int=2**128 - 1)
@@ -73,8 +75,14 @@ class _Journal:
 @dataclass(frozen=True)
 class _Batch:
     entries: int
-    batch_hash: bytes
+    heads_hash: bytes
+    records: bytes | None
     faulty: list[UUID]
+
+    @property
+    def batch_hash(self) -> bytes:
+        """What the seal must be over: the heads, and records of other tables where it has some."""
+        return self.heads_hash if self.records is None else hashlib.sha256(self.heads_hash + self.records).digest()
 
 
 def ledger_tasks(conn: Connection, scope: Scope, seals: Sequence[Seal]) -> list[Task]:
@@ -87,8 +95,14 @@ def ledger_tasks(conn: Connection, scope: Scope, seals: Sequence[Seal]) -> list[
     else:
         tasks = [_accounts(first, last) for first, last in accounts]
     tasks += [_journal(first, last) for first, last in _transactions(conn, since)]
-    tasks += [_plain("verify_holds", "hold_states", "accounts.pending_holds")]
-    tasks += [_plain("verify_snapshots", "snapshot_strays", "accounts.daily_balance_snapshots")]
+    tasks += [_plain("verify_holds", "hold_states", "accounts.pending_holds"), *_standing_tasks()]
+    tasks += [
+        _plain("verify_accounts", "reversals", "accounts.reversals"),
+        _plain("verify_accounts", "seal_entries", "core.log_seal_entries"),
+        _plain("verify_seals", "unsealed", "core.sealed_tables"),
+        _plain("verify_snapshots", "snapshot_strays", "accounts.daily_balance_snapshots"),
+        _plain("verify_snapshots", "run_strays", "core.eod_runs"),
+    ]
     found = rows(conn, "verify_snapshots", "snapshot_runs", _Run, {"since": since}, doing=DOING)
     tasks += [_snapshot(run) for run in found]
     tasks += [_seal(seal) for seal in seals]
@@ -103,6 +117,17 @@ def account_tasks(conn: Connection, account: UUID, since: int) -> list[Task]:
         _chains("log", account, account, since),
         _chains("holds", account, account, since),
         _plain("verify_account", "account_seals", "core.log_seal_entries", account_id=account),
+        _plain("verify_seals", ("facts", "facts_of_account"), "core.log_seal_entries", account_id=account),
+        *_standing_tasks(account),
+    ]
+
+
+def _standing_tasks(account: UUID | None = None) -> list[Task]:
+    """What accounts say of themselves beside their chains; of all, or of one."""
+    return [
+        _plain("verify_accounts", "standings", "accounts.accounts", account_id=account),
+        _plain("verify_accounts", "status_changes", "accounts.status_changes", account_id=account),
+        _plain("verify_accounts", "holders", "accounts.account_party_relationships", account_id=account),
     ]
 
 
@@ -130,13 +155,13 @@ def _accounts(first: UUID, last: UUID) -> Task:
 
     def task(conn: Connection) -> list[tuple[Part, list[Fault]]]:
         parameters = {"first": first, "last": last, "zero": ZERO_HASH}
-        proof = row(conn, "verify_proof", "accounts", _Accounts, parameters, doing=DOING)
+        proof = _proof(conn, parameters)
         found: list[tuple[Part, list[Fault]]] = []
-        if proof.log_fine:
+        if proof is not None and proof.log_fine:
             found.append((Part(proof.accounts, proof.log_rows, proof.nzd, proof.aud, [], 0, "log"), []))
         else:
             found += _looked_at(conn, "core.transaction_log", (first, last), _chains("log", first, last, 0))
-        if proof.holds_fine:
+        if proof is not None and proof.holds_fine:
             found.append((Part(proof.accounts, proof.hold_rows, Decimal(0), Decimal(0), [], 0, "holds"), []))
         else:
             looks = (_chains("holds", first, last, 0), _held_sums(first, last))
@@ -144,6 +169,15 @@ def _accounts(first: UUID, last: UUID) -> Task:
         return found
 
     return task
+
+
+def _proof(conn: Connection, parameters: Mapping[str, object]) -> _Accounts | None:
+    """None: it broke off, as no hash can be made of some value."""
+    try:
+        with conn.transaction():
+            return row(conn, "verify_proof", "accounts", _Accounts, parameters, doing=DOING)
+    except NeonctlError:
+        return None
 
 
 def _looked_at(conn: Connection, table: str, reach: tuple[UUID, UUID], *looks: Task) -> list[tuple[Part, list[Fault]]]:
@@ -160,9 +194,19 @@ def _chains(kind: str, first: UUID, last: UUID, since: int) -> Task:
     def task(conn: Connection) -> list[tuple[Part, list[Fault]]]:
         reach = "since" if since else "whole"
         parameters = {"first": first, "last": last, "since": since, "zero": ZERO_HASH}
-        part = row(conn, f"verify_{kind}", (f"{kind}_{reach}", f"{kind}_checks"), Part, parameters, doing=DOING)
         look = log_fault if kind == "log" else hold_fault
-        return [(replace(part, kind=kind), [look(conn, account, since) for account in part.faulty])]
+        try:
+            with conn.transaction():
+                part = row(conn, f"verify_{kind}", (f"{kind}_{reach}", f"{kind}_checks"), Part, parameters, doing=DOING)
+                return [(replace(part, kind=kind), [look(conn, account, since) for account in part.faulty])]
+        except NeonctlError:
+            # Values that no hash can be made of, or that nothing here can read: then they are what is wrong.
+            found = rows(conn, "verify_impossible", kind, Plain, parameters, doing=DOING)
+            if not found:
+                raise
+        table = "core.transaction_log" if kind == "log" else "core.hold_log"
+        faults = [Fault(each.kind, table, each.row, each.message) for each in found]
+        return [(_counted(kind, 0, len(faults)), faults)]
 
     return task
 
@@ -187,10 +231,10 @@ def _held_sums(first: UUID, last: UUID) -> Task:
     return _plain("verify_holds", "held_sums", "accounts.accounts", first=first, last=last)
 
 
-def _plain(file: str, name: str, table: str, **parameters: UUID) -> Task:
+def _plain(file: str, name: str | Sequence[str], table: str, **parameters: UUID | None) -> Task:
     def task(conn: Connection) -> list[tuple[Part, list[Fault]]]:
         found = rows(conn, file, name, Plain, {**parameters, "zero": ZERO_HASH}, doing=DOING)
-        return [(_counted(name, 0, len(found)), [Fault(each.kind, table, each.row, each.message) for each in found])]
+        return [(_counted(file, 0, len(found)), [Fault(each.kind, table, each.row, each.message) for each in found])]
 
     return task
 
@@ -211,6 +255,8 @@ def _snapshot(run: _Run) -> Task:
         ]
         if part.items != run.accounts:
             faults.append(Fault("removed", table, named, f"{part.items} accounts, the run says {run.accounts}"))
+        totals = rows(conn, "verify_snapshots", "run_totals", Plain, parameters, doing=DOING)
+        faults += [Fault(each.kind, "core.eod_runs", each.row, each.message) for each in totals]
         return [(replace(part, kind="snapshot"), faults)]
 
     return task
@@ -227,8 +273,14 @@ def _seal(seal: Seal) -> Task:
             )
             for account in batch.faulty
         ]
+        facts = rows(conn, "verify_seals", ("facts", "facts_of_seal"), Plain, parameters, doing=DOING)
+        faults += [Fault(each.kind, table, each.row, each.message) for each in facts]
+        audited = rows(conn, "verify_seals", "seal_records", Plain, parameters, doing=DOING)
+        faults += [Fault(each.kind, "core.audit_log", each.row, each.message) for each in audited]
         if batch.batch_hash != seal.batch_hash or batch.entries != seal.accounts:
-            faults.append(Fault("altered", table, str(seal.seal_no), f"seal {seal.seal_no} is over other heads"))
+            faults.append(
+                Fault("altered", table, str(seal.seal_no), f"seal {seal.seal_no} is over other heads or records")
+            )
         return [(_counted("seal", batch.entries, len(faults)), faults)]
 
     return task

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 import typer
 
-from neonctl.cli import (
-    account,
-    balance,
-    credentials,
-    events,
-    hold,
-    jobs,
-    ledger,
-    migrate,
-    obr,
-    platform,
-    preview,
-    provisioning,
-    schema,
-    snapshot,
-)
 from neonctl.cli.options import help_if_alone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+# Which file of this folder registers which commands and groups, in the order in which help lists them.
+FILES: Final = {
+    "provisioning": ("plan", "apply", "verify", "drift"),
+    "migrate": ("migrate",),
+    "preview": ("preview",),
+    "credentials": ("secrets", "connection-string"),
+    "account": ("account",),
+    "ledger": ("ledger",),
+    "balance": ("balance",),
+    "hold": ("hold",),
+    "snapshot": ("snapshot",),
+    "jobs": ("jobs",),
+    "events": ("events",),
+    "obr": ("obr",),
+    "platform": ("local",),
+    "schema": ("schema",),
+}
 
 
 def build(arguments: Sequence[str] = ()) -> typer.Typer:
@@ -50,22 +53,16 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
         help_if_alone(context)
 
     app.callback(invoke_without_command=True)(root)
-    provisioning.register(app)
-    migrate.register(app)
-    preview.register(app)
-    credentials.register(app)
-    account.register(app)
-    ledger.register(app)
-    balance.register(app)
-    hold.register(app)
-    snapshot.register(app)
-    jobs.register(app)
-    events.register(app)
-    obr.register(app)
-    platform.register(app)
-    schema.register(app)
+    for file in _files(arguments):
+        import_module(f"neonctl.cli.{file}").register(app)
     _keep_only(app, arguments)
     return app
+
+
+def _files(arguments: Sequence[str]) -> Sequence[str]:
+    """The file of the command that is asked for; all of them when that is an option, no word of ours, or nothing."""
+    asked = [file for file, commands in FILES.items() if arguments and arguments[0] in commands]
+    return asked or tuple(FILES)
 
 
 def _keep_only(group: typer.Typer, arguments: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from neonctl.banking.verification import Progress, Scope, Verification
     from neonctl.cli.session import Session
 
-_PLAIN_STEPS = 10  # lines at most, where there is no terminal
+_PLAIN_EVERY_S = 10  # between two lines, where there is no terminal: what takes no time needs none
 
 
 def verification_text(found: Verification, scope: Scope) -> str:
@@ -40,7 +41,7 @@ def verification_text(found: Verification, scope: Scope) -> str:
 
 @contextmanager
 def progress_of(session: Session) -> Generator[Callable[[Progress], object] | None]:
-    """Shows how far a verification is: one moving line on a terminal, some plain ones elsewhere."""
+    """Shows how far a verification is: one moving line on a terminal, a plain one now and then elsewhere."""
     options = session.options
     if options.quiet:
         yield None
@@ -48,12 +49,12 @@ def progress_of(session: Session) -> Generator[Callable[[Progress], object] | No
         with session.messages.status("verifying …") as status:
             yield lambda at: status.update(f"verifying … {at.done} of {at.parts} parts, {at.rows:,} rows")
     else:
-        told = [0]
+        told = [time.monotonic()]
 
         def tell(at: Progress) -> None:
-            step = at.done * _PLAIN_STEPS // at.parts
-            if at.parts >= _PLAIN_STEPS and step > told[0]:
-                told[0] = step
+            now = time.monotonic()
+            if now - told[0] >= _PLAIN_EVERY_S:
+                told[0] = now
                 session.say(f"verifying: {at.done} of {at.parts} parts, {at.rows:,} rows")
 
         yield tell

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from neonctl.cli.session import Session
 
 
+_MOST = 2**63 - 1  # what the database numbers rows with
+
+
 def register(app: typer.Typer) -> None:
     """Add the group."""
     group = command_group(app, "events", "The transactional outbox, and its way to EventBridge.")
@@ -25,10 +28,11 @@ def events_relay(
     session: Session,
     env: Environment,
     max_attempts: Annotated[
-        int, typer.Option("--max-attempts", min=1, help="An event refused so often is a dead letter")
+        int, typer.Option("--max-attempts", min=1, max=1000, help="An event refused so often is a dead letter")
     ] = 10,
     revive: Annotated[
-        list[int] | None, typer.Option("--revive", metavar="EVENT_NO", help="Try a dead letter anew; repeatable")
+        list[int] | None,
+        typer.Option("--revive", min=1, max=_MOST, metavar="EVENT_NO", help="Try a dead letter anew; repeatable"),
     ] = None,
 ) -> int:
     """Publish what waits in the outbox: at least once, in order per account. Exit 1 when events were refused."""

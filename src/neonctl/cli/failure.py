@@ -6,19 +6,19 @@ import json
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 from neonctl.cli.github import annotate
 from neonctl.cli.github_log import inert_json
 from neonctl.cli.messages import write_message
 from neonctl.errors import NeonctlError
+from neonctl.frozen import frozen
 
 SCHEMA_VERSION = 1
 _FRAMES = 20
 
 
-@dataclass(frozen=True)
+@frozen
 class Manner:
     """How to tell: known before, and even if, the arguments cannot be parsed."""
 

@@ -109,7 +109,7 @@ def ledger_verify(
     env: Environment,
     account: Annotated[str | None, typer.Option("--account", help="Only this account's chains")] = None,
     since: Annotated[
-        int | None, typer.Option("--since", min=1, metavar="SEAL", help="Only what came after this seal")
+        int | None, typer.Option("--since", min=1, max=2**63 - 1, metavar="SEAL", help="Only what came after this seal")
     ] = None,
     anchor: Annotated[
         Path | None, typer.Option("--anchor", help="A seal that was exported: it must still be what it was")
@@ -151,7 +151,7 @@ def ledger_seal(
         def sealed() -> NewSeal:
             found = seal_ledger(change.conn, trace=desk.trace)
             if found is None:
-                raise NeonctlError("NOTHING_TO_SEAL", "there is nothing to seal: nothing was posted yet")
+                raise NeonctlError("NOTHING_TO_SEAL", "there is nothing to seal: there are no accounts yet")
             return found
 
         seal = change.commit(

@@ -38,7 +38,7 @@ def obr_status(
     passphrase_file: PassphraseFile = None,
 ) -> int:
     """Show where the bank stands: state, haircut, sums, last event, last seal. --signed for the regulator."""
-    from neonctl.banking.resolution_record import read_status, status_document
+    from neonctl.banking.resolution_record import read_status, readiness_gaps, status_document
     from neonctl.errors import UsageError
 
     if not signed and (out is not None or key is not None):
@@ -46,7 +46,10 @@ def obr_status(
     desk = Desk(session, env, "obr status")
     signer = signer_of(desk, key, passphrase_file) if signed else None
     with desk.reading() as conn:
-        found = status_document(read_status(conn), project=desk.desired.platform.project.name, environment=env)
+        status = read_status(conn)
+    found = status_document(status, project=desk.desired.platform.project.name, environment=env)
+    for gap in readiness_gaps(status):
+        session.say(f"warning: {gap}")
     desk.log("obr_status_served", resolution_state=found["resolution_state"], signed=signed)
     if signer is not None:
         return _signed(desk, found, signer, out)

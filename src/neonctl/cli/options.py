@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from neonctl.frozen import frozen
 
-@dataclass(frozen=True)
+
+@frozen
 class Common:
     """What was given for the common options; None: not given, the environment or a default decides."""
 

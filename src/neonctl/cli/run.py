@@ -30,6 +30,8 @@ def run(arguments: list[str]) -> int:
 def _run(arguments: list[str], manner: Manner) -> int:
     import typer
 
+    if not all(map(_readable, arguments)):  # Python keeps such bytes as halves of surrogate pairs, which nothing takes
+        return told(UsageError("USAGE", "an argument is not UTF-8"), manner)
     try:
         code = build(arguments)(args=arguments, standalone_mode=False, prog_name="neonctl")
     except TyperException as wrong:
@@ -50,3 +52,11 @@ def _run(arguments: list[str], manner: Manner) -> int:
     if code == INTERRUPTED:  # Typer catches KeyboardInterrupt and makes it an exit code
         return interrupted(manner)
     return code if isinstance(code, int) else 0
+
+
+def _readable(argument: str) -> bool:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import yaml
 
 from neonctl.desired.problem import NodePath, Problem, dotted, shown
+from neonctl.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,7 @@ _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"[-+]?[0-9]{1,18}\.[0-9]{0,18}")
 
 
-@dataclass(frozen=True)
+@frozen
 class Document:
     """One file: its data (mappings as dict, lists as list), each node's line, and what is wrong so far."""
 

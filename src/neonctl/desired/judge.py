@@ -7,7 +7,6 @@ and their findings get a line. A finding about something whose shape is already 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from neonctl.desired.judge_compute import compute_findings
 from neonctl.desired.judge_environments import environment_findings
@@ -17,9 +16,10 @@ from neonctl.desired.model import EnvironmentSpec, PlatformSpec
 from neonctl.desired.parse import Parsed
 from neonctl.desired.problem import Problem, dotted
 from neonctl.desired.subject import PLATFORM, PREVIEW, Finding, Subject
+from neonctl.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Files:
     """All files after parsing. ``environments`` by file name; ``preview`` apart."""
 

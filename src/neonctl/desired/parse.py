@@ -9,12 +9,12 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from neonctl.desired.problem import NodePath, Problem, shown
+from neonctl.frozen import frozen
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -47,7 +47,7 @@ _PATTERNS = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class Parsed(Generic[M]):
     """A file after parsing. ``model`` is None when too little of it is sound."""
 

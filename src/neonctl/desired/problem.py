@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 NodePath = tuple[str | int, ...]
 ProblemCode = Literal["INVALID", "RESIDENCY", "DATA_FLOWS_DOWN", "CAPACITY", "PLAN_LIMIT"]
@@ -13,8 +12,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.:/{}\[\]-]{1,64}")
 _KEY_MATERIAL = re.compile(r"(?i)(napi|npg)_|AKIA|ASIA")
 
 
-@dataclass(frozen=True, order=True)
-class Problem:
+class Problem(NamedTuple):
     """``file:line: path: message``. ``line`` counts from 1; ``path`` is dotted (``branch.source``)."""
 
     file: str

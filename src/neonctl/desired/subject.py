@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from neonctl.desired.model import EnvironmentSpec, PlatformSpec
 from neonctl.desired.problem import NodePath, ProblemCode
+from neonctl.frozen import frozen
 
 PLATFORM = "platform.yaml"  # not an environment's name: those have no dot
 PREVIEW = "preview"
 
 
-@dataclass(frozen=True)
+@frozen
 class Finding:
     """A broken rule. ``subject``: an environment's name, ``PREVIEW`` or ``PLATFORM``.
 
@@ -26,7 +26,7 @@ class Finding:
     rests_on: tuple[tuple[str, NodePath], ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class Subject:
     """What could be parsed. ``names``: every persistent environment's file, whether it could be parsed or not."""
 

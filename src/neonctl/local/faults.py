@@ -1,7 +1,8 @@
 """Faults on demand: slow, locked, rate-limited, failing or cut-off answers; slow or failing operations.
 
 A rule says what it matches, when it strikes and what it does. Whether it strikes depends on the rule, its
-seed and how many matching calls came before, so a run can be repeated. Rules and counters survive a restart.
+seed and how many matching calls came before, so a run can be repeated. Rules survive a restart, and so do the
+counters of those that count.
 """
 
 from __future__ import annotations
@@ -54,6 +55,11 @@ class Rule:
     partial: bool = False
     seen: int = 0
     struck: int = 0
+
+    @property
+    def counts(self) -> bool:
+        """Whether it depends on the calls before which ones it strikes."""
+        return self.every > 1 or self.nth is not None or self.count is not None or self.probability < 1
 
     def matches(self, target: str, facts: Mapping[str, str]) -> bool:
         """Whether a call of this kind, described by ``facts``, is meant."""
@@ -166,14 +172,14 @@ class Faults:
 
     def _strike(self, target: str, facts: Mapping[str, str]) -> Fault | None:
         fault: Fault | None = None
-        touched = False
+        counted = False
         for index, rule in enumerate(self.rules):
             if rule.matches(target, facts):
-                touched = True
+                counted |= rule.counts
                 strikes, self.rules[index] = rule.next()
                 if strikes:
                     fault = (fault or Fault()).also(rule)
-        if touched:
+        if counted:  # else the file says all that the next call depends on
             self._save()
         return fault
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from neonctl.frozen import frozen
 
-@dataclass(frozen=True)
+
+@frozen
 class Layout:
     """Paths below ``root``. Only what is named here is ever deleted."""
 

@@ -15,8 +15,6 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from neonctl.errors import NeonctlError, RetryableError, ServiceError, UsageError
-from neonctl.local.clusters.orphans import stop_orphans
-from neonctl.local.home import Home
 from neonctl.local.layout import Layout
 from neonctl.local.state import Platform, answers, read_state
 
@@ -172,6 +170,9 @@ def stop(data_dir: Path) -> bool:
         _end(layout, pid)
     left = 0
     if layout.engine.is_dir():
+        from neonctl.local.clusters.orphans import stop_orphans
+        from neonctl.local.home import Home
+
         left = stop_orphans(layout.engine)
         Home(layout.engine).remove_sockets()
     layout.state_file.unlink(missing_ok=True)

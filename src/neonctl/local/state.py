@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from neonctl.errors import ServiceError, UsageError
+from neonctl.frozen import frozen
 from neonctl.secret import Secret
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _HEALTH_S: Final = 3.0
 _REQUEST_S: Final = 30.0
 
 
-@dataclass(frozen=True)
+@frozen
 class Platform:
     """How to reach a running platform. ``pooler`` is PgBouncer's version, none when it is not installed."""
 
@@ -34,7 +34,7 @@ class Platform:
     pooler: str | None
 
 
-@dataclass(frozen=True)
+@frozen
 class LocalBranch:
     """One branch with the ports of its read_write compute (none without one); ``compute`` is its state."""
 

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from psycopg.rows import tuple_row
 
+from neonctl.postgres.failures import translate
 from neonctl.postgres.queryfile import query
 
 if TYPE_CHECKING:
     from typing import LiteralString
-
-    import psycopg
 
 _QUOTED = r'"(?:[^"]|"")*"'
 _LINE = re.compile(
@@ -88,12 +88,16 @@ def read_catalogue(conn: psycopg.Connection[Any]) -> Catalogue:
     """List what is in the database, in one round trip.
 
     Outside a transaction the session's settings stay as they are; inside one, ``PIN_SETTINGS`` holds until its end.
-    Raises ``psycopg.Error`` as the driver does.
+    Raises what ``postgres.failures.translate`` makes of a failure.
     """
-    with conn.cursor(row_factory=tuple_row) as cursor:
-        cursor.execute(PIN_SETTINGS + ";\n" + CATALOGUE_QUERY)
-        cursor.nextset()
-        return Catalogue(tuple(row[0] for row in cursor))
+    doing = f"listing what is in {conn.info.dbname}"
+    try:
+        with conn.cursor(row_factory=tuple_row) as cursor:
+            cursor.execute(PIN_SETTINGS + ";\n" + CATALOGUE_QUERY)
+            cursor.nextset()
+            return Catalogue(tuple(row[0] for row in cursor))
+    except psycopg.Error as error:
+        raise translate(error, doing) from None
 
 
 def differences(before: Catalogue, after: Catalogue) -> tuple[Difference, ...]:

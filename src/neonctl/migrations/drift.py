@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from psycopg.rows import tuple_row
+from psycopg import sql
 
 from neonctl.migrations.catalogue import Catalogue, Difference, differences, read_catalogue
 from neonctl.migrations.evidence import last_listing
+from neonctl.postgres.batch import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,8 @@ def drifted(connection: psycopg.Connection[Any], database: str) -> tuple[Differe
     """How the live catalogue differs from the one on record; ``()`` if none was recorded.
 
     ``()`` too while another tool's migrations are the newest in Flyway's record: what they made is nobody's drift, and
-    the listing that was recorded before them says nothing of it.
+    the listing that was recorded before them says nothing of it. Raises ``ServiceError`` when the records cannot be
+    read or the connection is gone.
     """
     recorded = last_listing(connection)
     if recorded is None or _is_overtaken(connection):
@@ -48,8 +50,8 @@ def drifted(connection: psycopg.Connection[Any], database: str) -> tuple[Differe
 
 
 def _is_overtaken(connection: psycopg.Connection[Any]) -> bool:
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        return cursor.execute(_OVERTAKEN).fetchone() == (True,)
+    doing = f"comparing Flyway's record of {connection.info.dbname} with the evidence"
+    return fetch(connection, sql.SQL(_OVERTAKEN), doing=doing) == [(True,)]
 
 
 def _is_new_partition(difference: Difference, recorded: Sequence[str], live: Sequence[str]) -> bool:

@@ -12,10 +12,11 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from neonctl.errors import UsageError
+from neonctl.frozen import frozen
 
 _NAME = re.compile(r"(?:(?P<kind>[VU])(?P<version>[0-9]{3,})|R)__(?P<stem>[a-z0-9]+(?:_[a-z0-9]+)*)\.sql")
 _ROLLBACK = "_rollback"
@@ -29,7 +30,7 @@ class MigrationFilesError(UsageError):
     """The files are wrong. ``details["problems"]`` lists every problem as ``{"file", "message"}``."""
 
 
-@dataclass(frozen=True)
+@frozen
 class UndoFile:
     """The twin that takes a migration back."""
 
@@ -43,7 +44,7 @@ class UndoFile:
     sql: str = field(repr=False)
 
 
-@dataclass(frozen=True)
+@frozen
 class MigrationFile:
     """One migration as it lies on disk; ``sql`` is the text that was hashed, without its byte order mark."""
 
@@ -63,7 +64,7 @@ class MigrationFile:
         return int(self.version)
 
 
-@dataclass(frozen=True)
+@frozen
 class RepeatableFile:
     """A migration without a version: run after all versioned ones, and again whenever its checksum changed."""
 
@@ -75,7 +76,7 @@ class RepeatableFile:
     sql: str = field(repr=False)
 
 
-@dataclass(frozen=True)
+@frozen
 class MigrationFolder:
     """All files of one database: versioned in version order, repeatable in the order of their descriptions."""
 
@@ -86,7 +87,7 @@ class MigrationFolder:
 AnyFile = MigrationFile | RepeatableFile
 
 
-@dataclass(frozen=True)
+@frozen
 class _Named:
     """A file whose name is right; its content is not read yet."""
 
@@ -100,7 +101,7 @@ class _Named:
         return int(self.version)
 
 
-@dataclass(frozen=True)
+@frozen
 class _Problem:
     path: Path
     message: str

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from neonctl.errors import NeonctlError
+from neonctl.frozen import frozen
 from neonctl.neon.operations import Operations
 from neonctl.neon.responses import reading
 from neonctl.neon.transport import Body, LostAnswerError, Transport
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@frozen
 class Change(Generic[T]):
     """A change and how to recognise that it was made.
 

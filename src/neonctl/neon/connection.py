@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from neonctl.frozen import frozen
 from neonctl.plan.observed import Address
 from neonctl.secret import Secret
 
 DEFAULT_PORT = 5432
 
 
-@dataclass(frozen=True)
+@frozen
 class ConnectionTarget:
     """Where and as whom to log in."""
 

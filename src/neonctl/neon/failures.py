@@ -7,10 +7,10 @@ Response bodies never get further than this module, and its texts are cleaned of
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neonctl.errors import ServiceError
+from neonctl.frozen import frozen
 from neonctl.secret import MASK
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class TemporaryServiceError(ServiceError):
     retryable = True
 
 
-@dataclass(frozen=True)
+@frozen
 class Doing:
     """What is being tried, for messages: ``Doing("branch `dev`", "created")``."""
 
@@ -39,7 +39,7 @@ class Doing:
         return f"{self.subject} could not be {self.verb}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Refusal:
     """What an HTTP answer says about itself. ``message`` and ``code`` are Neon's own (GeneralError)."""
 
@@ -55,7 +55,7 @@ class Refusal:
         return self.status == 422 and "not ready" in self.message.lower()
 
 
-@dataclass(frozen=True)
+@frozen
 class _Wording:
     code: str
     cause: str

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
+from neonctl.frozen import frozen
 from neonctl.neon import failures
 from neonctl.plan.observed import BranchSnapshot, EndpointSnapshot, ProjectSnapshot
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 USABLE = ("ready", "archived")  # states of a branch that takes queries; an archived one does so slowly
 
 
-@dataclass(frozen=True)
+@frozen
 class Account:
     """Whose key this is. ``kind``: personal, organization or project (facts.md 1)."""
 
@@ -27,7 +27,7 @@ class Account:
     account_id: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Compute:
     """The size of a compute; a field left out is Neon's to choose."""
 

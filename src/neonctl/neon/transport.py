@@ -11,19 +11,21 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import httpx
-import tenacity
 
 from neonctl.errors import NeonctlError, UsageError
+from neonctl.frozen import frozen
 from neonctl.neon import answers, failures
 from neonctl.secret import MASK, Secret
 
 if TYPE_CHECKING:
+    import tenacity
+
     from neonctl.neon.failures import Doing, Refusal
 
 Body = Mapping[str, Any]
@@ -31,11 +33,13 @@ Parameters = Mapping[str, str | int | bool]
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SENSITIVE = frozenset({"password", "uri", "connection_uri", "key"})  # `x-sensitive` in Neon's document
+_FIRST_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 10.0
 # Raised before the request left this machine: repeating it cannot do the work twice.
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 
-@dataclass(frozen=True)
+@frozen
 class Patience:
     """How long one call may go on trying, in seconds, by what stands in its way."""
 
@@ -121,7 +125,24 @@ class Transport:
         body: Body | None = None,
     ) -> Body | None:
         started = self.clock()
+        once = partial(self._once, method, path, doing, params, body)
+        try:
+            return once()
+        except _AgainError as again:
+            first = again
+        return self._repeat(once, first, started)
+
+    def _repeat(self, once: Callable[[], Body | None], first: _AgainError, started: float) -> Body | None:
+        """Try ``once`` again after ``first``, in ever longer pauses, for as long as its failures are worth it."""
+        import tenacity  # here, since most commands never get here, and it takes longer to import than a call takes
+
         told: set[str] = set()
+        failed = [first]
+
+        def attempt() -> Body | None:
+            if failed:
+                raise failed.pop()
+            return once()
 
         def before_sleep(state: tenacity.RetryCallState) -> None:
             again = _again(state)
@@ -129,16 +150,17 @@ class Transport:
                 told.add(again.failure.code)
                 self.tell(f"{again.failure.message}; trying again")
 
+        full_jitter = tenacity.wait_random_exponential(multiplier=_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S)
         repeating = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_AgainError),
-            wait=lambda state: max(_again(state).pause, _full_jitter(state)),
+            wait=lambda state: max(_again(state).pause, full_jitter(state)),
             stop=lambda state: self.clock() - started + state.upcoming_sleep > _again(state).budget,
             before_sleep=before_sleep,
             sleep=self.sleep,
             reraise=True,
         )
         try:
-            return repeating(self._once, method, path, doing, params, body)
+            return repeating(attempt)
         except _AgainError as again:
             failure = again.failure
         raise failure  # outside the handler: no chain that could carry a body or a header
@@ -210,9 +232,6 @@ def _again(state: tenacity.RetryCallState) -> _AgainError:
     error = state.outcome.exception() if state.outcome else None
     assert isinstance(error, _AgainError)
     return error
-
-
-_full_jitter = tenacity.wait_random_exponential(multiplier=0.25, max=10)
 
 
 def _checked_host(api_host: str) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from neonctl.desired.load import load
 from neonctl.desired.model import Desired, MigrationRef
 from neonctl.desired.preview import preview_number, with_preview
 from neonctl.errors import UsageError
+from neonctl.frozen import frozen
 from neonctl.migrations.files import MigrationFolder, read_folder
 
 
-@dataclass(frozen=True)
+@frozen
 class Configuration:
     """What is wanted, and the files that migrations run from."""
 

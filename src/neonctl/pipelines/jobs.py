@@ -92,12 +92,23 @@ def run_due_jobs(
 def _snapshots(
     conn: psycopg.Connection[TupleRow], target: str, trace: Trace, heard: Heard
 ) -> tuple[bool, Mapping[str, object]]:
+    """Each day by itself: one that cannot be taken stops no other, and is told when all have been tried."""
     taken: list[str] = []
+    failure: NeonctlError | None = None
     for due in snapshots_due(conn):
         act = Act("snapshot.take", f"{target}/{due.jurisdiction}", trace, {"snapshot_date": str(due.snapshot_date)})
         take = partial(take_snapshot, conn, due.jurisdiction, due.snapshot_date, trace=trace)
-        heard.snapshot(audited(conn, act, take, facts=lambda it: {"accounts": it.accounts, "replayed": it.replayed}))
+        try:
+            done = audited(conn, act, take, facts=lambda it: {"accounts": it.accounts, "replayed": it.replayed})
+        except NeonctlError as error:
+            if conn.closed:
+                raise
+            failure = failure or error
+            continue
+        heard.snapshot(done)
         taken.append(f"{due.jurisdiction} {due.snapshot_date}")
+    if failure is not None:
+        raise failure
     return bool(taken), {"taken": taken}
 
 

@@ -8,11 +8,12 @@ their handler says otherwise.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import ClassVar, Literal
 
 from neonctl.desired.model import RoleKind, role_name
+from neonctl.frozen import frozen
 from neonctl.plan.observed import Grant, RoleSnapshot
 
 Action = Literal["create", "update", "delete", "report"]
@@ -36,7 +37,7 @@ class Stage(IntEnum):
     REPORT = 10
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class Change:
     """Base of all changes. ``label`` is the address below the environment, filled in from the fields."""
 
@@ -98,7 +99,7 @@ class Change:
         return self.sort_key < other.sort_key
 
 
-@dataclass(frozen=True)
+@frozen
 class FieldChange:
     """One setting, before and after."""
 
@@ -107,7 +108,7 @@ class FieldChange:
     after: Scalar
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class SettingsChange(Change):
     """Base of changes that are a list of settings."""
 
@@ -122,7 +123,7 @@ class SettingsChange(Change):
         return {each.name: each.after for each in self.fields}
 
 
-@dataclass(frozen=True)
+@frozen
 class Compute:
     """Size of a compute as it is asked for."""
 
@@ -134,7 +135,7 @@ class Compute:
 # --- the project and its branches ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class CreateProject(Change, kind="project", stage=Stage.PROJECT, label="{self.project}", verb="create"):
     """Make the project together with its default branch, that branch's compute, the owner role and one database."""
 
@@ -161,14 +162,14 @@ class CreateProject(Change, kind="project", stage=Stage.PROJECT, label="{self.pr
         }
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class UpdateProject(SettingsChange, kind="project", stage=Stage.PROJECT, label="{self.project}"):
     """Change project settings."""
 
     project: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class CreateBranch(Change, kind="branch", stage=Stage.BRANCH, label="{self.branch}", verb="create"):
     """Make a branch with its compute. ``source`` is an environment; None only for the project's first branch."""
 
@@ -189,21 +190,21 @@ class CreateBranch(Change, kind="branch", stage=Stage.BRANCH, label="{self.branc
         }
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class UpdateBranch(SettingsChange, kind="branch", stage=Stage.BRANCH, label="{self.branch}"):
     """Protect, unprotect or make default."""
 
     branch: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class DeleteBranch(Change, kind="branch", stage=Stage.BRANCH, label="{self.branch}", verb="delete"):
     """Delete the branch of an environment that is ``state: absent``."""
 
     branch: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class CreateEndpoint(Change, kind="endpoint", stage=Stage.API, label="compute", verb="create"):
     """Give a branch its read-write compute."""
 
@@ -214,21 +215,21 @@ class CreateEndpoint(Change, kind="endpoint", stage=Stage.API, label="compute", 
         return {"min_cu": self.compute.min_cu, "max_cu": self.compute.max_cu}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class UpdateEndpoint(SettingsChange, kind="endpoint", stage=Stage.API, label="compute"):
     """Resize a compute, or change when it suspends."""
 
     compute: Compute
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class CreateOwnerRole(Change, kind="owner-role", stage=Stage.API, label="{self.role}", verb="create"):
     """Make the one role that comes from Neon's API."""
 
     role: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class ReplaceInheritedPasswords(Change, kind="inherited-passwords", stage=Stage.API, label="inherited passwords"):
     """Give roles that no secret is kept for a password that their source does not know.
 
@@ -243,7 +244,7 @@ class ReplaceInheritedPasswords(Change, kind="inherited-passwords", stage=Stage.
         return {"roles": [*self.of_the_api, *self.by_sql]}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class CreateDatabase(Change, kind="database", stage=Stage.API, label="{self.database}", verb="create"):
     """Make a database, owned by the owner role."""
 
@@ -255,7 +256,7 @@ class CreateDatabase(Change, kind="database", stage=Stage.API, label="{self.data
         return {"owner": self.owner}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class RebuildDatabase(Change, kind="database", stage=Stage.API, label="{self.database}"):
     """Drop and make anew a database that came as a schema-only copy, so that migrations alone build it."""
 
@@ -267,7 +268,7 @@ class RebuildDatabase(Change, kind="database", stage=Stage.API, label="{self.dat
         return {"contents": "empty, built by its migrations"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class DropDatabase(Change, kind="database", stage=Stage.API, label="{self.database}", verb="delete"):
     """Drop a database that is ``state: absent``."""
 
@@ -277,7 +278,7 @@ class DropDatabase(Change, kind="database", stage=Stage.API, label="{self.databa
 # --- inside Postgres ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class CreateRole(Change, kind="role", stage=Stage.ROLE, label="{self.database}/{self.role.name}", verb="create"):
     """Make a login role by SQL, without a password yet."""
 
@@ -294,7 +295,7 @@ class CreateRole(Change, kind="role", stage=Stage.ROLE, label="{self.database}/{
         }
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class UpdateRole(SettingsChange, kind="role", stage=Stage.ROLE, label="{self.database}/{self.wanted.name}"):
     """Bring a role's attributes and settings to what the YAML says. ``wanted`` is the whole role.
 
@@ -306,7 +307,7 @@ class UpdateRole(SettingsChange, kind="role", stage=Stage.ROLE, label="{self.dat
     overridden: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class GrantMembership(Change, kind="membership", stage=Stage.ROLE, label="{self.member} in {self.role}", verb="create"):
     """Make ``member`` a member of ``role``, inheriting."""
 
@@ -314,7 +315,7 @@ class GrantMembership(Change, kind="membership", stage=Stage.ROLE, label="{self.
     member: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class RevokeMembership(Change, kind="membership", stage=Stage.ROLE, label="{self.member} in {self.role}"):
     """Take a membership back that the YAML does not give."""
 
@@ -330,7 +331,7 @@ class RevokeMembership(Change, kind="membership", stage=Stage.ROLE, label="{self
         return {"member": False}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class DropRole(Change, kind="role", stage=Stage.ROLE, label="{self.database}/{self.role}", verb="delete"):
     """Drop a role of a database that is ``state: absent``."""
 
@@ -342,7 +343,7 @@ class DropRole(Change, kind="role", stage=Stage.ROLE, label="{self.database}/{se
         return self.database
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class CreateSchema(Change, kind="schema", stage=Stage.SCHEMA, label="{self.database}/{self.schema}", verb="create"):
     """Make a schema, owned by the migration role."""
 
@@ -355,7 +356,7 @@ class CreateSchema(Change, kind="schema", stage=Stage.SCHEMA, label="{self.datab
         return {"owner": self.owner}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class UpdateSchemaOwner(Change, kind="schema", stage=Stage.SCHEMA, label="{self.database}/{self.schema}"):
     """Give a schema to the migration role."""
 
@@ -373,14 +374,14 @@ class UpdateSchemaOwner(Change, kind="schema", stage=Stage.SCHEMA, label="{self.
         return {"owner": self.owner}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class ClaimDatabase(Change, kind="database-mark", stage=Stage.SCHEMA, label="{self.database}"):
     """Write on the database which branch it was built for: from then on it is never rebuilt."""
 
     database: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class GrantPrivileges(Change, kind="grant", stage=Stage.GRANT, label="{self.database}/{self.grantee}", verb="create"):
     """Give one grantee the privileges that it lacks in one database."""
 
@@ -393,7 +394,7 @@ class GrantPrivileges(Change, kind="grant", stage=Stage.GRANT, label="{self.data
         return {"privileges": [describe(each) for each in self.grants]}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class RevokePrivileges(Change, kind="grant", stage=Stage.GRANT, label="{self.database}/{self.grantee}"):
     """Take privileges back that are not wanted."""
 
@@ -421,7 +422,7 @@ def describe(grant: Grant) -> str:
 CredentialWork = Literal["create", "replace", "repair", "readdress", "restore"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class StoreSecret(Change, kind="secret", stage=Stage.CREDENTIAL):
     """Bring a role's password and its secret together.
 
@@ -449,7 +450,7 @@ class StoreSecret(Change, kind="secret", stage=Stage.CREDENTIAL):
         return {"secret": self.secret, "password": password, "work": self.work}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class UpdateSecretMetadata(SettingsChange, kind="secret-metadata", stage=Stage.CREDENTIAL):
     """Bring a secret's tags or key to what the YAML says; no new version."""
 
@@ -462,7 +463,7 @@ class UpdateSecretMetadata(SettingsChange, kind="secret-metadata", stage=Stage.C
         return f"{self.database}/{role_name(self.database, self.role_kind)}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class DeleteSecret(Change, kind="secret", stage=Stage.CREDENTIAL, label="{self.secret}", verb="delete"):
     """Schedule the secret of a role for deletion whose database or environment is ``state: absent``."""
 
@@ -474,7 +475,7 @@ class DeleteSecret(Change, kind="secret", stage=Stage.CREDENTIAL, label="{self.s
         return self.parent
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class PutParameter(Change, kind="parameter", stage=Stage.PARAMETER):
     """Write an SSM parameter. ``value`` None: known only after apply."""
 
@@ -499,7 +500,7 @@ class PutParameter(Change, kind="parameter", stage=Stage.PARAMETER):
         return {"value": "(known after apply)" if self.value is None else self.value}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class DeleteParameter(Change, kind="parameter", stage=Stage.PARAMETER, label="{self.parameter}", verb="delete"):
     """Delete an SSM parameter of a database or environment that is ``state: absent``."""
 
@@ -514,7 +515,7 @@ class DeleteParameter(Change, kind="parameter", stage=Stage.PARAMETER, label="{s
 # --- migrations and what needs tables -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class RunMigrations(Change, kind="migration", stage=Stage.MIGRATION, label="{self.database}"):
     """Apply pending versions, then finish what needs tables: publication, column grants, table privileges."""
 
@@ -530,7 +531,7 @@ class RunMigrations(Change, kind="migration", stage=Stage.MIGRATION, label="{sel
         }
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class SetPublication(Change, kind="publication", stage=Stage.FINISH, label="{self.database}/{self.publication}"):
     """Bring the CDC publication of a database to its tables."""
 
@@ -556,7 +557,7 @@ class SetPublication(Change, kind="publication", stage=Stage.FINISH, label="{sel
         return {"tables": list(self.tables), **({} if self.was_whole else {"publishes": "every change"})}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class Report(Change, kind="unmanaged", stage=Stage.REPORT, label="{self.subject}", verb="report"):
     """Something that exists and is not declared: said, and left alone."""
 

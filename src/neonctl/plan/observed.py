@@ -6,13 +6,16 @@ Adapters make these at the border; ``plan.diff`` compares them with the desired 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
+from typing import NamedTuple
+
+from neonctl.frozen import frozen
 
 # --- Neon ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@frozen
 class ProjectSnapshot:
     """A Neon project."""
 
@@ -25,7 +28,7 @@ class ProjectSnapshot:
     store_passwords: bool = True
 
 
-@dataclass(frozen=True)
+@frozen
 class BranchSnapshot:
     """A Neon branch. ``annotations`` are the key/values given when it was made; they cannot change later."""
 
@@ -42,7 +45,7 @@ class BranchSnapshot:
     annotations: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-@dataclass(frozen=True)
+@frozen
 class EndpointSnapshot:
     """The read-write compute of a branch. ``host`` is Neon's own; addresses to dial are in ``Addresses``."""
 
@@ -56,7 +59,7 @@ class EndpointSnapshot:
     disabled: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Address:
     """Where to dial: Neon uses 5432 everywhere, the embedded platform a port per compute."""
 
@@ -67,7 +70,7 @@ class Address:
         return self.host if self.port == 5432 else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Addresses:
     """The two ways to one compute."""
 
@@ -79,7 +82,7 @@ class Addresses:
 # --- Postgres -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, order=True)
+@frozen
 class CredentialMark:
     """What ``COMMENT ON ROLE`` says of its password: made for this branch, stored as this secret version."""
 
@@ -87,7 +90,7 @@ class CredentialMark:
     version_id: str
 
 
-@dataclass(frozen=True)
+@frozen
 class RoleSnapshot:
     """A database role of one branch (roles belong to the whole cluster, not to a database)."""
 
@@ -107,8 +110,7 @@ class RoleSnapshot:
     mark: CredentialMark | None = None
 
 
-@dataclass(frozen=True, order=True)
-class Grant:
+class Grant(NamedTuple):
     """One privilege on one object. ``kind``: database, schema, table, column, sequence, function, default.
 
     ``object`` is the qualified name (``accounts.accounts``, ``accounts.accounts.balance``,
@@ -123,7 +125,7 @@ class Grant:
     grantable: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class PublicationSnapshot:
     """A publication of a database. ``whole``: every kind of change, row and column, partitions as their root."""
 
@@ -134,7 +136,7 @@ class PublicationSnapshot:
     whole: bool = True
 
 
-@dataclass(frozen=True)
+@frozen
 class AppliedVersion:
     """A row of flyway_schema_history that counts as applied."""
 
@@ -144,7 +146,7 @@ class AppliedVersion:
     baseline: bool = False  # taken over as it was: every version up to this one counts as applied
 
 
-@dataclass(frozen=True)
+@frozen
 class DatabaseSnapshot:
     """One database of a branch, seen from inside. ``built_for``: branch id in our COMMENT ON DATABASE."""
 
@@ -162,7 +164,7 @@ class DatabaseSnapshot:
     inspected: bool = True  # False: known from the API only
 
 
-@dataclass(frozen=True)
+@frozen
 class ClusterSnapshot:
     """What one branch's Postgres holds. ``wal_level`` as the server says."""
 
@@ -174,7 +176,7 @@ class ClusterSnapshot:
 # --- AWS ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@frozen
 class SecretSnapshot:
     """A secret's metadata (Describe only: plan reads no values)."""
 
@@ -189,7 +191,7 @@ class SecretSnapshot:
 # --- everything ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@frozen
 class EnvironmentSnapshot:
     """One environment. ``branch`` None: it does not exist; ``cluster`` None: it could not be looked into yet."""
 
@@ -205,7 +207,7 @@ class EnvironmentSnapshot:
     parameters: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-@dataclass(frozen=True)
+@frozen
 class Observed:
     """The whole platform as it is. ``branches``: every branch of the project, for reports and limits."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 from neonctl.desired.preview import preview_name
+from neonctl.frozen import frozen
 from neonctl.plan.observed import BranchSnapshot
 
 Purpose = Literal["proof", "rehearsal", "drill"]  # what a throw-away branch is for
@@ -39,7 +39,7 @@ def made_for(branch: BranchSnapshot) -> str | None:
     return branch.annotations.get(ENVIRONMENT) if is_ours(branch) else None
 
 
-@dataclass(frozen=True)
+@frozen
 class PullRequest:
     """Whose preview it is. ``repository``: ``owner/name``; ``commit``: what is being previewed. None: not known."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 
+from neonctl.frozen import frozen
 from neonctl.plan.changes import AnyChange
 
 
-@dataclass(frozen=True)
+@frozen
 class Plan:
     """What would change, in the order of work. Build it with ``Plan.of``."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from neonctl.desired.model import Desired, EnvironmentSpec
 from neonctl.errors import UnsafePlanError
@@ -11,8 +11,7 @@ from neonctl.plan.observed import BranchSnapshot, EnvironmentSnapshot, Observed
 from neonctl.plan.ownership import is_ours, is_throwaway
 
 
-@dataclass(frozen=True, order=True)
-class Refusal:
+class Refusal(NamedTuple):
     """One reason why nothing will be done."""
 
     code: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import certifi
@@ -12,6 +12,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from neonctl.errors import RetryableError, ServiceError
+from neonctl.frozen import frozen
 from neonctl.plan.observed import Address
 from neonctl.postgres.failures import connect_failure, translate, worth_waiting
 from neonctl.secret import Secret
@@ -24,7 +25,7 @@ _LONGEST_PAUSE_S = 1.0
 _NAME_LENGTH = 63
 
 
-@dataclass(frozen=True)
+@frozen
 class Login:
     """Who logs in where. ``ca_file`` None: the authorities that certifi lists. ``pooled``: through PgBouncer."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
-from dataclasses import replace
 
 import psycopg
 from psycopg import sql
@@ -99,7 +98,7 @@ def _options_behind(known: Set[Grant], survivors: Set[Grant]) -> frozenset[Grant
     for lost in survivors:
         table = split_column(lost.object)[0] if lost.kind == "column" else ""
         found |= {
-            replace(lost, grantee=each.grantee, grantable=True)
+            lost._replace(grantee=each.grantee, grantable=True)
             for each in options
             if each.privilege == lost.privilege
             and (each.kind, each.object) in ((lost.kind, lost.object), ("table", table))

@@ -43,8 +43,9 @@ def read_database(conn: psycopg.Connection[TupleRow]) -> DatabaseSnapshot:
     """The database that ``conn`` is connected to, from inside.
 
     Grants: of every schema but the system's, ``public`` included; a NULL acl as the default it stands for, so that
-    PUBLIC's EXECUTE is seen; an owner's own rights, Neon's own roles and extensions' objects left out; a partition's
-    grant only where its root does not hold it. ``history``: ``None`` without a table, ``()`` if it cannot be read.
+    PUBLIC's EXECUTE is seen; a partition's grant only where its root does not hold it. Left out: an owner's own rights
+    (but EXECUTE of functions that run as their owner), Neon's own roles, extensions' objects. ``history``: ``None``
+    without a table, ``()`` if it cannot be read.
     Raises what ``translate`` makes of a failure.
     """
     doing = f"looking into database {conn.info.dbname}"

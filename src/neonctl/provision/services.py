@@ -9,11 +9,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neonctl import __version__
 from neonctl.errors import UsageError
+from neonctl.frozen import frozen
 from neonctl.secret import unannounced
 from neonctl.vault.credentials import Sessions
 from neonctl.vault.session import AwsAccess
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 LOCK_TIMEOUT_S = 10.0
 
 
-@dataclass(frozen=True)
+@frozen
 class OwnerAccess:
     """How the owner role of one branch logs in, over both ways."""
 

@@ -75,6 +75,7 @@ _HINTS = {
     "AWS_THROTTLED": "wait a minute, then run again",
     "AWS_LIMIT": "raise the quota, or remove what is no longer needed",
     "AWS_UNREACHABLE": "check the network and AWS_ENDPOINT_URL, then run again: what was done is kept",
+    "AWS_NOT_FOUND": "`neonctl apply` makes what an environment needs",
     "AWS_FAILED": "run again; if it stays, give AWS the request id",
 }
 NO_CREDENTIALS_HINT = (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from neonctl.frozen import frozen
 from neonctl.plan.observed import SecretSnapshot
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ CURRENT = "AWSCURRENT"
 PENDING = "AWSPENDING"
 
 
-@dataclass(frozen=True)
+@frozen
 class SecretMetadata:
     """One line of ``secrets list``: the snapshot and its times (UTC)."""
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from botocore.loaders import JSONFileLoader, Loader
+from botocore.loaders import JSONFileLoader, Loader, instance_cache
 
 
 class PlainFiles(JSONFileLoader):
@@ -26,6 +26,7 @@ class ServiceModels(Loader):
 
     FILE_LOADER_CLASS = PlainFiles
 
+    @instance_cache
     def list_available_services(self, type_name: str) -> list[str]:
         """Every service that has a folder, whether it has a model of that type or not."""
         folders = [Path(path) for path in self.search_paths]

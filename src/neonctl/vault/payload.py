@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
 
 from neonctl.errors import ServiceError
+from neonctl.frozen import frozen
 from neonctl.secret import Secret
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _TEXT_FIELDS = (
 _PORT_FIELDS = ("port", "direct_port", "pooled_port")
 
 
-@dataclass(frozen=True)
+@frozen
 class Credential:
     """The content of one secret. ``engine`` to ``dbname`` are named as AWS's rotation templates read them."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from neonctl.errors import UnsafePlanError
+from neonctl.frozen import frozen
 from neonctl.secret import unannounced
 from neonctl.vault.credentials import Sessions
 from neonctl.vault.failures import call
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from neonctl.vault.signing import SigningKey
 
 
-@dataclass(frozen=True)
+@frozen
 class Caller:
     """Who AWS says we are (the actor of audit records)."""
 

@@ -33,8 +33,8 @@ SELECT
     a.account_id, a.currency, coalesce(sum(l.replayed), 0.00) AS balance, coalesce(sum(h.held), 0.00) AS held,
     coalesce(sum(l.stated), 0.00) AS stated, coalesce(sum(l.seq), 0)::bigint AS log_seq,
     coalesce(sum(l.replayed_rows), 0)::bigint AS replayed_rows, coalesce(sum(l.missing), 0)::bigint AS missing,
-    sum(m.balance) AS live_balance, greatest(max(l.version), max(h.version), max(s.version), 0) AS version, a.opened_at,
-    clock.now, bool_and(m.log_seq = coalesce(l.seq, 0)) AS latest
+    sum(m.balance) AS live_balance, max(greatest(l.version, h.version, s.version, 0)) FILTER (WHERE m.account_id = a.account_id) AS version,
+    a.opened_at, clock.now, bool_and(m.log_seq = coalesce(l.seq, 0)) AS latest, max(o.frozen) AS frozen
 FROM (
     -- Now is everything that this statement sees: an account can have moved since the statement arrived.
     SELECT statement_timestamp() AS now, coalesce(%(moment)s::timestamptz, statement_timestamp()) AS at,
@@ -103,4 +103,14 @@ CROSS JOIN LATERAL (
     FROM accounts.status_changes AS c
     WHERE c.account_id = m.account_id AND c.changed_at <= clock.moment
 ) AS s
+LEFT JOIN LATERAL (
+    -- What a resolution had frozen by then: the last activation or release says it of each account.
+    SELECT e.event_type, coalesce(p.frozen_amount, 0.00) AS frozen
+    FROM core.obr_partition_events AS e
+    LEFT JOIN core.obr_account_partitions AS p ON p.event_id = e.event_id AND p.account_id = a.account_id
+    WHERE NOT a.is_internal AND e.jurisdiction = a.jurisdiction AND e.occurred_at <= clock.moment
+        AND e.event_type IN ('OBR_ACTIVATED', 'OBR_RELEASED', 'OBR_UNWOUND')
+    ORDER BY e.event_no DESC
+    LIMIT 1
+) AS o ON o.event_type <> 'OBR_UNWOUND'
 GROUP BY a.account_id, clock.now

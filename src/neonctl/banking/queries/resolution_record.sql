@@ -5,6 +5,7 @@ SELECT s.jurisdiction, s.resolution_state, s.haircut_pct, s.de_minimis_amount, s
     l.seal_no, l.seal_hash, l.sealed_at,
     d.drill_id, d.outcome AS drill_outcome, d.ended_at AS drill_ended_at, d.report_sha256::bytea AS drill_report_sha256,
     (SELECT count(*) FROM core.obr_partition_events) AS events,
+    k.officer_keys, k.regulator_keys, k.keys_until,
     p.accounts_partitioned, p.frozen, p.available,
     statement_timestamp() AS as_of
 FROM core.obr_resolution_state AS s
@@ -20,6 +21,13 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT x.drill_id, x.outcome, x.ended_at, x.report_sha256 FROM core.obr_drills AS x ORDER BY x.recorded_at DESC LIMIT 1
 ) AS d ON true
+CROSS JOIN LATERAL (
+    SELECT count(DISTINCT x.name) FILTER (WHERE x.kind = 'officer') AS officer_keys,
+        count(*) FILTER (WHERE x.kind = 'regulator') AS regulator_keys, min(x.valid_until) AS keys_until
+    FROM core.obr_keys AS x
+    WHERE x.valid_from <= statement_timestamp() AND (x.valid_until IS NULL OR x.valid_until > statement_timestamp())
+        AND NOT EXISTS (SELECT FROM core.obr_key_revocations AS r WHERE r.key_id = x.key_id)
+) AS k
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(c.accounts), 0)::bigint AS accounts_partitioned,
         coalesce(jsonb_object_agg(c.currency, c.frozen::text), '{}') AS frozen,
@@ -59,8 +67,9 @@ FROM core.obr_resolution_state AS s
 WHERE s.id = 'current'
 
 -- unlike_evidence --
--- Accounts whose evidence is not what the arithmetic gives: each holder's part of an activation worked out again, holders
--- against their account, a release against the activation before it. Where products were not pre-positioned an account may
+-- Accounts whose evidence is not what log and arithmetic give: each holder's part of an activation worked out again, holders
+-- against their account, a release against the activation before it, and the balance against the ledger's log, whose
+-- chains `ledger verify` proves. Where products were not pre-positioned an account may
 -- be frozen whole: which product it had then is not on record.
 WITH holders AS (
     SELECT e.event_id, h.account_id, sum(h.balance_at) AS balance_at, sum(h.frozen_amount) AS frozen,
@@ -103,6 +112,11 @@ wrong AS (
     ) AS due ON due.event_id = p.event_id AND due.account_id = p.account_id
     WHERE e.event_type = 'OBR_RELEASED' AND (p.frozen_amount, p.available_amount)
         IS DISTINCT FROM (coalesce(due.frozen, 0), greatest(p.balance_at - p.frozen_amount, 0))
+    UNION
+    SELECT p.event_id, p.account_id
+    FROM core.obr_account_partitions AS p
+    LEFT JOIN core.transaction_log AS t ON t.account_id = p.account_id AND t.seq = p.log_seq
+    WHERE p.balance_at <> coalesce(t.balance_after, 0)
 )
 SELECT w.event_id, count(*) AS accounts, (array_agg(w.account_id ORDER BY w.account_id))[1:3] AS some
 FROM wrong AS w

@@ -24,6 +24,15 @@ ORDER BY r.snapshot_date DESC
 LIMIT 1
 
 -- account --
-SELECT s.snapshot_date, s.account_id, s.jurisdiction, s.currency, s.balance, s.available_balance, s.held, s.log_seq, s.cutoff_at
+-- With what was booked on a hot account's shards, as its balance has it.
+SELECT s.snapshot_date, s.account_id, s.jurisdiction, s.currency, s.balance + coalesce(h.balance, 0.00) AS balance,
+    s.available_balance + coalesce(h.available_balance, 0.00) AS available_balance, s.held + coalesce(h.held, 0.00) AS held,
+    s.log_seq, s.cutoff_at
 FROM accounts.daily_balance_snapshots AS s
+JOIN accounts.accounts AS a ON a.account_id = s.account_id
+LEFT JOIN LATERAL (
+    SELECT sum(x.balance) AS balance, sum(x.available_balance) AS available_balance, sum(x.held) AS held
+    FROM accounts.daily_balance_snapshots AS x
+    WHERE x.account_id = ANY(a.shards) AND x.snapshot_date = s.snapshot_date
+) AS h ON true
 WHERE s.account_id = %(account_id)s AND s.snapshot_date = %(snapshot_date)s

@@ -12,19 +12,22 @@ SELECT
     pg_catalog.set_config('max_parallel_workers_per_gather', '0', true)
 
 -- objects --
--- The guards of what is append-only, and that tables are tables. What is missing or switched off.
+-- The guards of what is append-only, and that tables are tables. What is missing or switched off, or refuses no more: a
+-- function of plpgsql that does not know RETURN can only end in an error.
 SELECT g.relation AS row, 'removed' AS kind, CASE
     WHEN c.oid IS NULL THEN g.relation || ' is not there'
     WHEN c.relkind NOT IN ('r', 'p') THEN g.relation || ' is no table'
     WHEN c.relhasrules THEN g.relation || ' has rules that change what is written or read'
     WHEN t.oid IS NULL THEN g.relation || ' has lost its guard ' || g.guard
+    WHEN t.tgenabled = 'A' THEN g.relation || ': the guard ' || g.guard || ' does not refuse what it is there for'
     ELSE g.relation || ': the guard ' || g.guard || ' is switched off, or not ALWAYS on'
 END AS message
 FROM (VALUES
     ('accounts.accounts', 'trg_accounts_kept'), ('accounts.accounts', 'trg_accounts_money'),
     ('accounts.accounts', 'trg_accounts_birth'), ('accounts.accounts', 'trg_accounts_standing'),
     ('accounts.status_changes', 'trg_status_changes_append_only'),
-    ('accounts.accounts', 'trg_accounts_standing_recorded'), ('accounts.accounts', 'trg_accounts_shard_listed'),
+    ('accounts.accounts', 'trg_accounts_identity'), ('accounts.accounts', 'trg_accounts_shard_listed'),
+    ('accounts.accounts', 'trg_accounts_shards_follow'),
     ('accounts.account_party_relationships', 'trg_acct_party_rel_shares'),
     ('accounts.transactions', 'trg_transactions_append_only'), ('accounts.transactions', 'trg_transactions_have_legs'),
     ('accounts.postings', 'trg_postings_append_only'), ('accounts.postings', 'trg_postings_applied'),
@@ -34,7 +37,8 @@ FROM (VALUES
     ('accounts.pending_holds', 'trg_pending_holds_kept'), ('accounts.pending_holds', 'trg_pending_holds_before'),
     ('accounts.pending_holds', 'trg_pending_holds_after'),
     ('core.hold_log', 'trg_hold_log_append_only'), ('core.hold_log', 'trg_hold_log_written_by_trigger'),
-    ('core.log_seals', 'trg_log_seals_append_only'), ('core.log_seal_entries', 'trg_log_seal_entries_append_only'),
+    ('core.log_seals', 'trg_log_seals_append_only'), ('core.log_seal_records', 'trg_log_seal_records_append_only'),
+    ('core.log_seal_entries', 'trg_log_seal_entries_append_only'),
     ('accounts.daily_balance_snapshots', 'trg_daily_balance_snapshots_append_only'),
     ('core.eod_runs', 'trg_eod_runs_append_only'),
     ('core.audit_log', 'trg_audit_log_append_only'), ('core.audit_log', 'trg_audit_log_stamp')
@@ -42,7 +46,11 @@ FROM (VALUES
 LEFT JOIN pg_namespace AS n ON n.nspname = split_part(g.relation, '.', 1)
 LEFT JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = split_part(g.relation, '.', 2)
 LEFT JOIN pg_trigger AS t ON t.tgrelid = c.oid AND t.tgname = g.guard
+LEFT JOIN pg_proc AS p ON p.oid = t.tgfoid
+LEFT JOIN pg_language AS l ON l.oid = p.prolang
 WHERE c.oid IS NULL OR c.relkind NOT IN ('r', 'p') OR c.relhasrules OR t.oid IS NULL OR t.tgenabled <> 'A'
+    OR (g.guard ~ '_(append_only|kept)$' AND (l.lanname = 'plpgsql' AND p.prosrc !~* 'return' AND t.tgqual IS NULL
+        AND t.tgtype & CASE WHEN g.guard ~ 'only$' THEN 58 ELSE 34 END IN (58, 34)) IS NOT TRUE)
 ORDER BY 1, 3
 
 -- account_bounds --

@@ -67,7 +67,7 @@ FROM accounts.pending_holds AS p
 FULL JOIN (SELECT x.* FROM core.hold_log AS x WHERE x.event = 'CREATED') AS c ON c.hold_id = p.hold_id
 FULL JOIN (SELECT x.* FROM core.hold_log AS x WHERE x.event = 'RELEASED') AS r ON r.hold_id = coalesce(p.hold_id, c.hold_id)
 WHERE (p.account_id = c.account_id AND p.amount = c.amount AND p.expires_at = c.expires_at AND p.created_at = c.recorded_at
-        AND p.idempotency_key = c.idempotency_key) IS NOT TRUE
+        AND p.idempotency_key = c.idempotency_key AND p.account_version = c.account_version - 1) IS NOT TRUE
     OR p.payment_id IS DISTINCT FROM c.payment_id
     OR (p.released_at, p.release_reason, CASE WHEN p.released_at IS NOT NULL THEN p.amount END)
     IS DISTINCT FROM (r.recorded_at, r.reason, r.amount)

@@ -11,7 +11,7 @@ WITH headers AS (
     FROM accounts.transactions AS t
     WHERE t.transaction_id BETWEEN %(first)s AND %(last)s
 ), legs AS (
-    SELECT coalesce(p.transaction_id, l.transaction_id) AS transaction_id, count(*) AS n, max(p.leg) AS last_leg,
+    SELECT coalesce(p.transaction_id, l.transaction_id) AS transaction_id, count(*) AS n, min(p.leg) AS first_leg, max(p.leg) AS last_leg,
         bool_and((p.account_id = l.account_id AND p.entry_type = l.entry_type AND p.amount = l.amount AND p.currency = l.currency)
             IS TRUE) AS same,
         min(l.transaction_hash) AS low, max(l.transaction_hash) AS high,
@@ -26,7 +26,7 @@ WITH headers AS (
     GROUP BY 1
 ), judged AS (
     SELECT coalesce(h.transaction_id, g.transaction_id) AS transaction_id, coalesce(g.n, 0) AS n,
-        g.same AND g.n >= 2 AND g.last_leg = g.n AND g.balanced AND g.low = h.hash AND g.high = h.hash
+        g.same AND g.n >= 2 AND g.first_leg = 1 AND g.last_leg = g.n AND g.balanced AND g.low = h.hash AND g.high = h.hash
         AND g.posted_low = h.posting_date AND g.posted_high = h.posting_date AND g.valued_low = h.value_date
         AND g.valued_high = h.value_date AND r.reversed_transaction_id IS NOT DISTINCT FROM h.reverses_transaction_id AS fine
     FROM headers AS h

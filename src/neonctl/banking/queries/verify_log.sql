@@ -30,7 +30,7 @@ WITH base AS (
 -- Each row: its own hash, the row before it, the arithmetic, time and version that only go forward. Each account: that its
 -- chain ends where the account says. NULL anywhere is a fault as well.
 checked AS (
-    SELECT r.account_id, r.seq, r.row_hash, s.signed, r.base_balance,
+    SELECT r.account_id, r.seq, r.row_hash, r.posted_at, s.signed, r.base_balance,
         r.row_hash = sha256(r.prev_hash || uuid_send(r.account_id) || int8send(r.seq) || uuid_send(r.transaction_id)
             || int2send(r.leg) || convert_to(r.currency, 'UTF8') || int8send((s.signed * 100)::bigint) || int8send((r.balance_after * 100)::bigint)
             || int8send((r.available_after * 100)::bigint) || int4send(r.account_version) || timestamptz_send(r.posted_at)
@@ -45,13 +45,15 @@ checked AS (
 ), chains AS (
     -- The last row's hash without looking ahead for each row: numbers of eight bytes sort as bytes.
     SELECT c.account_id, count(*) AS n, bool_and(c.fine IS TRUE) AS fine, max(c.seq) AS seq,
-        substr(max(int8send(c.seq) || c.row_hash), 9) AS head, max(c.base_balance) + sum(c.signed) AS balance
+        substr(max(int8send(c.seq) || c.row_hash), 9) AS head, max(c.base_balance) + sum(c.signed) AS balance,
+        max(c.posted_at) AS posted_at
     FROM checked AS c
     GROUP BY c.account_id
 ), judged AS (
     SELECT coalesce(a.account_id, c.account_id) AS account_id, coalesce(c.n, 0) AS n, a.currency, a.balance,
         coalesce(c.fine, true) AND a.log_seq = coalesce(c.seq, b.seq, 0) AND a.log_head = coalesce(c.head, b.head, %(zero)s::bytea)
-        AND a.balance = coalesce(c.balance, b.balance, 0) AS fine
+        AND a.balance = coalesce(c.balance, b.balance, 0)
+        AND (a.last_posted_at = c.posted_at OR (c.posted_at IS NULL AND (a.last_posted_at IS NULL) = (a.log_seq = 0))) AS fine
     FROM (SELECT x.* FROM accounts.accounts AS x WHERE x.account_id BETWEEN %(first)s AND %(last)s) AS a
     FULL JOIN chains AS c ON c.account_id = a.account_id
     LEFT JOIN base AS b ON b.account_id = a.account_id

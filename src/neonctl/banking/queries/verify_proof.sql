@@ -4,10 +4,10 @@
 -- Where each expectation meets one row, each row is expected, and there are as many rows as the accounts say, the chains are
 -- what was written. Which account is at fault the queries of verify_log and verify_holds say. NULL anywhere is a fault.
 WITH heads AS MATERIALIZED (
-    SELECT a.account_id, a.currency, a.balance, a.available_balance, a.log_seq, a.log_head, a.hold_seq, a.hold_head
+    SELECT a.account_id, a.currency, a.balance, a.available_balance, a.log_seq, a.log_head, a.last_posted_at, a.hold_seq, a.hold_head
     FROM accounts.accounts AS a
     WHERE a.account_id BETWEEN %(first)s AND %(last)s AND (a.log_seq = 0 AND a.hold_seq = 0 AND a.balance = 0
-        AND a.available_balance = 0 AND a.log_head = %(zero)s::bytea AND a.hold_head = %(zero)s::bytea) IS NOT TRUE
+        AND a.available_balance = 0 AND a.last_posted_at IS NULL AND a.log_head = %(zero)s::bytea AND a.hold_head = %(zero)s::bytea) IS NOT TRUE
 ), told AS (
     SELECT count(*) AS moved, coalesce(sum(h.log_seq), 0) AS log_rows, coalesce(sum(h.hold_seq), 0) AS hold_rows,
         coalesce(sum(h.balance) FILTER (WHERE h.currency = 'NZD'), 0) AS nzd,
@@ -15,8 +15,9 @@ WITH heads AS MATERIALIZED (
     FROM heads AS h
 ), log AS (
     SELECT count(*) FILTER (WHERE e.of_account) AS moved, count(*) FILTER (WHERE (CASE e.seq
-        WHEN 0 THEN r.seq IS NULL AND e.head = %(zero)s::bytea AND e.balance = 0
+        WHEN 0 THEN r.seq IS NULL AND e.head = %(zero)s::bytea AND e.balance = 0 AND e.until IS NULL
         ELSE r.fine AND r.row_hash = e.head AND r.balance_after = e.balance AND r.posted_at <= e.until
+            AND (r.posted_at = e.until OR NOT e.of_account)
     END) IS NOT TRUE) AS unfit
     FROM (
         SELECT l.account_id, l.seq, l.row_hash, l.balance_after, l.posted_at,
@@ -36,7 +37,7 @@ WITH heads AS MATERIALIZED (
         FROM core.transaction_log AS l
         WHERE l.account_id BETWEEN %(first)s AND %(last)s AND l.seq > 1
         UNION ALL
-        SELECT h.account_id, h.log_seq, h.log_head, h.balance, 'infinity', true
+        SELECT h.account_id, h.log_seq, h.log_head, h.balance, h.last_posted_at, true
         FROM heads AS h
     ) AS e ON e.account_id = r.account_id AND e.seq = r.seq
 ), holds AS (
@@ -95,9 +96,9 @@ CROSS JOIN counted AS c
 SELECT g.transactions, g.legs, g.unfit = 0 AND g.legs = c.posted AND g.legs = c.logged AND g.transactions = c.headers AS fine
 FROM (
     SELECT count(*) AS transactions, coalesce(sum(x.n), 0)::bigint AS legs,
-        count(*) FILTER (WHERE (x.same AND x.n >= 2 AND x.last_leg = x.n AND x.nzd = 0 AND x.other = 0) IS NOT TRUE) AS unfit
+        count(*) FILTER (WHERE (x.same AND x.n >= 2 AND x.first_leg = 1 AND x.last_leg = x.n AND x.nzd = 0 AND x.other = 0) IS NOT TRUE) AS unfit
     FROM (
-        SELECT count(*) AS n, max(p.leg) AS last_leg, bool_and((p.account_id = l.account_id AND p.entry_type = l.entry_type
+        SELECT count(*) AS n, min(p.leg) AS first_leg, max(p.leg) AS last_leg, bool_and((p.account_id = l.account_id AND p.entry_type = l.entry_type
                 AND p.amount = l.amount AND p.currency = l.currency AND l.transaction_hash = h.hash
                 AND l.posting_date = h.posting_date AND l.value_date = h.value_date AND h.fine) IS TRUE) AS same,
             coalesce(sum(CASE p.entry_type WHEN 'DEBIT' THEN -p.amount ELSE p.amount END) FILTER (WHERE p.currency = 'NZD'), 0) AS nzd,

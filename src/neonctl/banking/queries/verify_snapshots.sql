@@ -2,7 +2,8 @@
 SELECT r.jurisdiction, r.snapshot_date, r.cutoff_at, r.accounts
 FROM core.eod_runs AS r
 LEFT JOIN core.log_seals AS s ON s.seal_no = %(since)s
-WHERE r.taken_at > s.sealed_at OR s.sealed_at IS NULL
+WHERE (r.taken_at > s.sealed_at OR s.sealed_at IS NULL) AND r.snapshot_date BETWEEN '2000-01-01' AND '9999-12-31'
+    AND r.cutoff_at BETWEEN '1900-01-01' AND '9999-12-31'
 ORDER BY r.snapshot_date, r.jurisdiction
 
 -- snapshot_strays --
@@ -12,6 +13,30 @@ WHERE NOT EXISTS (
     SELECT FROM core.eod_runs AS r WHERE r.jurisdiction = x.jurisdiction AND r.snapshot_date = x.snapshot_date
 )
 LIMIT 20
+
+-- run_strays --
+-- A run is of its own day, give or take what time zones differ, and was taken after that day's end.
+SELECT r.snapshot_date || '/' || r.jurisdiction AS row, 'altered' AS kind, 'the run''s times are not those of its day' AS message
+FROM core.eod_runs AS r
+WHERE (r.snapshot_date BETWEEN '2000-01-01' AND '9999-12-31' AND r.taken_at > r.cutoff_at
+    AND r.cutoff_at > (r.snapshot_date - interval '1 day') AT TIME ZONE 'UTC'
+    AND r.cutoff_at < (r.snapshot_date + interval '2 days') AT TIME ZONE 'UTC') IS NOT TRUE
+ORDER BY 1
+LIMIT 20
+
+-- run_totals --
+-- What a run says that its snapshots sum to.
+SELECT r.snapshot_date || '/' || r.jurisdiction AS row, 'altered' AS kind, 'the snapshots do not sum to the run''s totals' AS message
+FROM core.eod_runs AS r
+WHERE r.jurisdiction = %(jurisdiction)s AND r.snapshot_date = %(snapshot_date)s AND r.totals IS DISTINCT FROM (
+    SELECT coalesce(jsonb_object_agg(t.currency, jsonb_build_object('accounts', t.n, 'balance', t.balance::text, 'held', t.held::text)), '{}')
+    FROM (
+        SELECT s.currency, count(*) AS n, sum(s.balance) AS balance, sum(s.held) AS held
+        FROM accounts.daily_balance_snapshots AS s
+        WHERE s.snapshot_date = %(snapshot_date)s AND s.jurisdiction = %(jurisdiction)s
+        GROUP BY s.currency
+    ) AS t
+)
 
 -- snapshot --
 -- One run's figures against the logs: the row that each names, nothing after it before the cutoff, the holds of then.

@@ -7,15 +7,15 @@ import os
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from neonctl.errors import ServiceError
+from neonctl.frozen import frozen
 
 _PATIENCE_SECONDS = 20.0
 
 
-@dataclass(frozen=True)
+@frozen
 class Orphan:
     """A PostgreSQL or PgBouncer process whose working folder or arguments lie under the engine's folder."""
 

@@ -65,7 +65,8 @@ $neonctl$
 
 -- database --
 -- Everything of one database that plan compares. A NULL acl means PostgreSQL's default for that kind of object, so
--- acldefault() stands in for it. What an owner holds on its own objects is not a grant to speak of. Neon's own roles
+-- acldefault() stands in for it. What an owner holds on its own objects is not a grant to speak of, but for functions
+-- that run as their owner: there it is what an owner may have been denied, and may give back to himself. Neon's own roles
 -- are left out: their grants are made by Neon and cannot be taken back (facts.md 5).
 WITH neon_role AS (
     SELECT r.oid
@@ -127,7 +128,8 @@ acl (kind, name, owner, items, oid, part) AS (
            s.name || '.' || CASE WHEN p.proname ~ '^[a-z_][a-z0-9_$]*$' THEN p.proname::text
                                  ELSE '"' || replace(p.proname, '"', '""') || '"' END
                   || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')',
-           p.proowner, coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner)), p.oid, NULL
+           p.proowner, coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner)), p.oid,
+           CASE WHEN p.prosecdef AND p.prorettype <> 'trigger'::regtype THEN 'definer' END
     FROM pg_catalog.pg_proc AS p
     JOIN schema AS s ON s.oid = p.pronamespace
     WHERE p.oid >= 16384  -- what initdb made has lower numbers: thousands of functions that need not be looked at
@@ -163,7 +165,7 @@ granted AS (  -- several grantors may have granted the same thing
            bool_or(x.is_grantable) AS grantable
     FROM acl AS a
     CROSS JOIN LATERAL pg_catalog.aclexplode(a.items) AS x
-    WHERE x.grantee <> a.owner AND x.grantee NOT IN (SELECT oid FROM neon_role)
+    WHERE (x.grantee <> a.owner OR a.part = 'definer') AND x.grantee NOT IN (SELECT oid FROM neon_role)
     GROUP BY a.kind, a.name, a.oid, a.part, x.grantee, x.privilege_type
 ),
 told AS (  -- a partition's grant that its root holds too opens nothing: months come and go without drift
