@@ -351,12 +351,12 @@ LANGUAGE plpgsql AS $$
 DECLARE
     present text;
 BEGIN
-    PERFORM pg_advisory_xact_lock(1313620290, 1);
+    LOCK TABLE core.ledger_lock IN EXCLUSIVE MODE;
 EXCEPTION WHEN lock_not_available THEN
     SELECT string_agg(concat(l.pid, ' (', a.usename, ')'), ', ' ORDER BY l.pid) INTO present
     FROM pg_locks AS l
     LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
-    WHERE l.locktype = 'advisory' AND l.classid = 1313620290 AND l.objid = 1 AND l.granted
+    WHERE l.locktype = 'relation' AND l.relation = 'core.ledger_lock'::regclass AND l.mode = 'RowShareLock' AND l.granted
         AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
     RAISE EXCEPTION 'the ledger is kept from standing still by session %', coalesce(present, 'that has ended since')
         USING ERRCODE = 'lock_not_available';
