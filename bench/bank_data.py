@@ -16,9 +16,8 @@ from typing import LiteralString
 
 import psycopg
 
-from bench.embedded import neonctl
+from bench.embedded import give_memory, neonctl
 from bench.measure import python, say
-from neonctl.local.platform import ensure_running
 from neonctl.local.state import Platform
 
 ACCOUNTS = int(os.environ.get("NEONCTL_BENCH_ACCOUNTS", "1000000"))
@@ -26,8 +25,6 @@ HOLDS = int(os.environ.get("NEONCTL_BENCH_HOLDS", "200000"))
 LOG_ROWS = int(os.environ.get("NEONCTL_BENCH_LOG_ROWS", "500000"))
 PARTIES, ACCOUNTS_EACH = 100, 50
 SHARDS = 16
-#: What a compute of this size has. The embedded platform makes do with 16 MB, and with a checkpoint every few seconds.
-_SERVER = "shared_buffers = '1GB'\nmax_wal_size = '4GB'\n"
 
 _FLOOR = """
 CREATE TABLE core.bench_accounts (account_id uuid PRIMARY KEY, balance numeric(18, 2) NOT NULL DEFAULT 0,
@@ -92,7 +89,7 @@ def load(platform: Platform) -> BankData:
     """Provision and fill dev's bank_core."""
     started = time.perf_counter()
     neonctl(platform, "apply", "--yes")
-    _configure(platform)
+    give_memory(platform)
     owner, app, readonly = (_uri(platform, role, "--direct") for role in ("migrate_user", "app_user", "readonly"))
     with psycopg.connect(owner, autocommit=True) as conn:
         _patient(conn)
@@ -120,15 +117,6 @@ def load(platform: Platform) -> BankData:
             conn.execute(b"VACUUM ANALYZE " + table.encode())
     say(f"  {HOLDS} holds after {time.perf_counter() - started:.0f} s")
     return BankData(owner, app, _uri(platform, "app_user", "--pooled"), readonly, hot[0])
-
-
-def _configure(platform: Platform) -> None:
-    """Start the servers anew with ``_SERVER``."""
-    neonctl(platform, "local", "down")
-    for settings in (platform.data_dir / "engine" / "branches").glob("*/postgresql.auto.conf"):
-        with settings.open("a") as file:
-            file.write(_SERVER)
-    ensure_running(platform.data_dir, progress=lambda _: None)
 
 
 def _patient(conn: psycopg.Connection[tuple[object, ...]]) -> None:

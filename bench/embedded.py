@@ -15,6 +15,8 @@ from neonctl.local.state import Platform, set_faults
 from neonctl.settings import Settings
 
 LATENCY_MS = 50
+#: What a compute has that holds a million accounts. The embedded platform makes do with 16 MB.
+_MEMORY = "shared_buffers = '1GB'\nmax_wal_size = '4GB'\n"
 
 
 @contextlib.contextmanager
@@ -26,6 +28,15 @@ def embedded() -> Iterator[Platform]:
     finally:
         reset(folder / "platform")
         shutil.rmtree(folder)
+
+
+def give_memory(platform: Platform) -> None:
+    """Start the servers of a provisioned platform anew, with the memory of a real one."""
+    neonctl(platform, "local", "down")
+    for settings in (platform.data_dir / "engine" / "branches").glob("*/postgresql.auto.conf"):
+        with settings.open("a") as file:
+            file.write(_MEMORY)
+    ensure_running(platform.data_dir, progress=lambda _: None)
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ from typing import Any
 
 import psycopg
 
-from bench.embedded import embedded, neonctl
+from bench.embedded import embedded, give_memory, neonctl
 from bench.measure import Figure, python, say, timed
 from neonctl.banking.resolution import Order, activate, rearm, reconcile, unwind
 from neonctl.banking.resolution_keys import NewKey, register_key
@@ -82,6 +82,7 @@ def run(runs: int) -> list[Figure]:
     with embedded() as platform:
         say("  provisioning")
         neonctl(platform, "apply", "--yes")
+        give_memory(platform)
         uris = {role: _uri(platform, role) for role in ("migrate_user", "app_user", "resolution_officer")}
         with (
             psycopg.connect(uris["migrate_user"], autocommit=True) as owner,

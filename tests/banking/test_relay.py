@@ -294,7 +294,7 @@ def test_killed_between_publishing_and_marking_it_publishes_again(app, accounts,
         process.wait()
     process.stdin.close()
     watch = bank.connect("superuser")
-    while watch.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'").fetchone():
+    while watch.execute("SELECT 1 FROM pg_locks WHERE relation = 'core.relay_lock'::regclass").fetchone():
         pass
     bus = Bus()
     rows = len(list_outbox(app))

@@ -101,6 +101,23 @@ def test_an_account_is_not_closed_over_money_that_the_same_statement_brings(bank
     assert teller.conn.execute(state, [account]).fetchone() == ("ACTIVE", "0.00")
 
 
+@pytest.mark.parametrize("role", ["app_user", "readonly", "resolution_officer"])
+def test_no_login_holds_the_ledger_up(bank: Bank, teller: Teller, role: str) -> None:
+    account, source = teller.open(), teller.internal()
+    other = bank.connect(role)
+    for table in ("ledger_lock", "relay_lock"):
+        for mode in ("ROW SHARE", "SHARE", "EXCLUSIVE", "ACCESS EXCLUSIVE"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), other.transaction():
+                other.execute(f"LOCK TABLE core.{table} IN {mode} MODE".encode())
+    with other.transaction():
+        # All that is left: to look, and advisory locks, whatever their numbers.
+        other.execute("LOCK TABLE core.ledger_lock, core.relay_lock IN ACCESS SHARE MODE")
+        other.execute("SELECT pg_advisory_xact_lock(1313620290, n) FROM generate_series(1, 3) AS n")
+        teller.conn.execute("SET lock_timeout = '2s'")
+        teller.move(source, account, "1.00")
+        teller.conn.execute("SELECT count(*) FROM core.outbox_read(1)")
+
+
 def test_what_an_account_is_never_changes(bank: Bank, teller: Teller) -> None:
     account = teller.open()
     owner = bank.connect("migrate_user")

@@ -108,17 +108,19 @@ def test_every_undo_undoes_and_what_it_undid_can_be_done_again(postgres_server: 
     assert up(postgres_server, bank) == ()
 
 
-#: A snapshot makes the month's partition: a table, which the rows for a proof may not. The others are refused to whoever
+#: A snapshot makes the month's partition: a table, which the rows for a proof may not. Locks have no rows. The others are refused to whoever
 #: is not the resolution officer, the owner included; ``tests/obr`` undoes them with rows.
 NOT_FOR_THE_OWNER = {
     "bank_core": [
         ("core.eod_runs",),
+        ("core.ledger_lock",),
         ("core.obr_account_partitions",),
         ("core.obr_drills",),
         ("core.obr_holder_partitions",),
         ("core.obr_instructions",),
         ("core.obr_key_revocations",),
         ("core.obr_keys",),
+        ("core.relay_lock",),
     ]
 }
 

@@ -160,7 +160,9 @@ def test_a_posting_under_way_is_waited_for(obr: Resolution) -> None:
     with early.transaction():
         obr.spend(account, "90.00", early)
         waiting.start()
-        _until(obr, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory')")
+        _until(
+            obr, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'core.ledger_lock'::regclass)"
+        )
     waiting.join()
     assert obr.split(account) == ("2.50", "7.50")
 
@@ -180,7 +182,9 @@ def test_a_posting_that_comes_during_activation_waits_and_is_gated(obr: Resoluti
     with officer.transaction():
         obr.activate(conn=officer)
         waiting.start()
-        _until(obr, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory')")
+        _until(
+            obr, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'core.ledger_lock'::regclass)"
+        )
     waiting.join()
     assert _codes(raised) == ["OBR_FROZEN_BALANCE"]
 
@@ -197,7 +201,9 @@ def test_an_account_opened_during_activation_takes_part(obr: Resolution) -> None
     with officer.transaction():
         obr.activate(conn=officer)
         waiting.start()
-        _until(obr, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory')")
+        _until(
+            obr, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'core.ledger_lock'::regclass)"
+        )
     waiting.join()
     assert len(opened) == 1
     assert obr.reconcile()["differences"] == 0

@@ -9,7 +9,7 @@ from psycopg.rows import TupleRow
 
 from neonctl.plan.observed import AppliedVersion, Grant
 from neonctl.postgres.grants import apply_grants, change_grants
-from neonctl.postgres.inspect import read_cluster, read_database
+from neonctl.postgres.inspect import read_both, read_cluster, read_database
 from neonctl.postgres.schemas import create_schema, mark_database, set_schema_owner
 from postgres_server import PostgresServer
 
@@ -97,10 +97,21 @@ def test_each_reading_is_one_message_to_the_server(owner: Connection, tmp_path: 
         owner.pgconn.trace(trace.fileno())
         read_database(owner)
         read_cluster(owner)
+        read_both(owner)
         owner.pgconn.untrace()
         trace.seek(0)
         sent = re.findall(r"^[^\t\n]*\tF\t\d+\t(\w+)", trace.read(), re.MULTILINE)
-    assert sent == ["Query", "Query"]
+    assert sent == ["Query", "Query", "Query"]
+
+
+@pytest.mark.parametrize("migrated", [True, False])
+def test_both_readings_at_once_are_what_each_is_alone(owner: Connection, migrator: Connection, migrated: bool) -> None:
+    migrator.execute("CREATE TABLE accounts.accounts (id int)")
+    if migrated:
+        migrator.execute(HISTORY)
+    owner.execute("SET search_path = core, accounts")
+    assert read_both(owner) == (read_cluster(owner), read_database(owner))
+    assert owner.execute("SHOW search_path").fetchone() == ("core, accounts",)
 
 
 def test_tables_keys_and_partitions(owner: Connection, migrator: Connection) -> None:

@@ -20,6 +20,7 @@ DROP FUNCTION accounts.check_shares();
 DROP FUNCTION accounts.account_standing();
 DROP FUNCTION accounts.keep_identity();
 DROP FUNCTION accounts.account_birth();
+DROP TABLE core.ledger_lock;
 DROP SEQUENCE core.account_numbers;
 DROP TABLE accounts.status_changes;
 DROP FUNCTION accounts.status_rule(text, text);

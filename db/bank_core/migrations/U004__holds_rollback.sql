@@ -11,4 +11,3 @@ DROP FUNCTION accounts.refuse_hold(uuid, numeric);
 DROP TABLE core.hold_log;
 DROP DOMAIN core.hold_event;
 DROP TABLE accounts.pending_holds;
-DROP FUNCTION core.enter_ledger();

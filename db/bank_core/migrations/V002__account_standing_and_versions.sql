@@ -174,10 +174,16 @@ CREATE TRIGGER trg_status_changes_written_by_trigger BEFORE INSERT ON accounts.s
 FOR EACH STATEMENT WHEN (pg_trigger_depth() < 1) EXECUTE FUNCTION core.refuse_direct_write();
 ALTER TABLE accounts.status_changes ENABLE ALWAYS TRIGGER trg_status_changes_written_by_trigger;
 
--- Born without money, at a moment the database knows. The lock is the one that postings share: who waits for those
--- who have it sees every account opened before a cutoff.
+-- The ledger's lock: no rows, ever. Whoever moves money or holds has it in ROW SHARE, before any row; who has it
+-- exclusively, or waits for those who have it, stands between two moments of the whole ledger. A table and no advisory
+-- lock, which every login could take: this one takes a right that nobody has but the owner's functions.
+CREATE TABLE core.ledger_lock (nothing boolean CONSTRAINT ledger_lock_pkey PRIMARY KEY CONSTRAINT chk_ledger_lock_nothing CHECK (false));
+
+COMMENT ON TABLE core.ledger_lock IS 'Locked by what moves money or holds; has no rows.';
+
+-- Born without money, at a moment the database knows. Definer: for the lock.
 CREATE FUNCTION accounts.account_birth() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     rule accounts.status_rules;
 BEGIN
@@ -189,7 +195,7 @@ BEGIN
         RAISE EXCEPTION 'account % must be opened empty: money comes by postings', NEW.account_id
             USING ERRCODE = 'NB016', CONSTRAINT = 'LEDGER_MANAGED';
     END IF;
-    PERFORM pg_catalog.pg_advisory_xact_lock_shared(1313620290, 1);
+    LOCK TABLE core.ledger_lock IN ROW SHARE MODE;
     NEW.opened_at := pg_catalog.clock_timestamp();
     NEW.updated_at := NEW.opened_at;
     rule := accounts.status_rule(NEW.status, NEW.restriction_reason);
@@ -384,7 +390,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     before accounts.accounts;
 BEGIN
-    PERFORM pg_advisory_xact_lock_shared(1313620290, 1); -- before any row, as everywhere
+    LOCK TABLE core.ledger_lock IN ROW SHARE MODE; -- before any row, as everywhere
     SELECT a.* INTO before FROM accounts.accounts AS a WHERE a.account_id = p_account_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'no account %', p_account_id USING ERRCODE = 'NB004', CONSTRAINT = 'ACCOUNT_NOT_FOUND';
@@ -411,7 +417,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     a accounts.accounts;
 BEGIN
-    PERFORM pg_advisory_xact_lock_shared(1313620290, 1); -- before any row, as everywhere
+    LOCK TABLE core.ledger_lock IN ROW SHARE MODE; -- before any row, as everywhere
     SELECT x.* INTO a FROM accounts.accounts AS x WHERE x.account_id = p_account_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'no account %', p_account_id USING ERRCODE = 'NB004', CONSTRAINT = 'ACCOUNT_NOT_FOUND';

@@ -4,13 +4,6 @@
 -- Holds on an account's balance (MOD-003, FR-429, FR-430): optimistic on the account's version, released once, each step
 -- kept in a hash chain of its own.
 
--- Everything that moves money or holds takes this shared, before any row: who takes it exclusively, or waits for those
--- who have it, stands between two moments of the whole ledger.
-CREATE FUNCTION core.enter_ledger() RETURNS void
-LANGUAGE sql VOLATILE AS $$
-    SELECT pg_catalog.pg_advisory_xact_lock_shared(1313620290, 1)
-$$;
-
 CREATE TABLE accounts.pending_holds (
     hold_id uuid NOT NULL DEFAULT uuidv7() CONSTRAINT pending_holds_pkey PRIMARY KEY,
     account_id uuid NOT NULL, -- the trigger moves the account itself: a foreign key would look for it a second time
@@ -114,7 +107,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     moment timestamptz;
 BEGIN
-    IF pg_catalog.pg_advisory_xact_lock_shared(1313620290, 1) IS NULL THEN END IF; -- an IF costs less than a PERFORM
+    LOCK TABLE core.ledger_lock IN ROW SHARE MODE;
     IF TG_OP = 'INSERT' THEN
         IF NEW.released_at IS NOT NULL THEN
             RAISE EXCEPTION 'a hold is not born released' USING ERRCODE = 'NB016', CONSTRAINT = 'LEDGER_MANAGED';
@@ -231,7 +224,7 @@ BEGIN
     IF (lasting > interval '0' AND moment + lasting <= moment + interval '8784 hours') IS NOT TRUE THEN
         RAISE EXCEPTION 'a hold lasts up to 366 days, not %', p_ttl USING ERRCODE = 'NB014', CONSTRAINT = 'HOLD_INVALID';
     END IF;
-    IF pg_advisory_xact_lock_shared(1313620290, 1) IS NULL THEN END IF; -- an IF costs less than a PERFORM
+    LOCK TABLE core.ledger_lock IN ROW SHARE MODE;
     SELECT a.version INTO account_version FROM accounts.accounts AS a WHERE a.account_id = p_account_id;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'no account %', p_account_id USING ERRCODE = 'NB004', CONSTRAINT = 'ACCOUNT_NOT_FOUND';
@@ -269,7 +262,7 @@ BEGIN
     IF (p_reason ~ '^[A-Z][A-Z_]{0,49}$') IS NOT TRUE THEN
         RAISE EXCEPTION 'a reason is upper case letters and underscores' USING ERRCODE = 'NB014', CONSTRAINT = 'HOLD_INVALID';
     END IF;
-    PERFORM core.enter_ledger();
+    LOCK TABLE core.ledger_lock IN ROW SHARE MODE;
     -- The account first, then the hold: the order in which everybody locks.
     PERFORM FROM accounts.accounts AS a
     WHERE a.account_id = (SELECT h.account_id FROM accounts.pending_holds AS h WHERE h.hold_id = p_hold_id)
@@ -295,7 +288,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     expired uuid[];
 BEGIN
-    PERFORM core.enter_ledger();
+    LOCK TABLE core.ledger_lock IN ROW SHARE MODE;
     SELECT array_agg(e.hold_id) INTO expired
     FROM (
         SELECT h.hold_id
@@ -316,7 +309,6 @@ END
 $$;
 
 REVOKE EXECUTE ON FUNCTION
-    core.enter_ledger(),
     accounts.refuse_hold(uuid, numeric),
     accounts.spendable(uuid),
     accounts.held(uuid),

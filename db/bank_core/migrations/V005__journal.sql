@@ -287,7 +287,7 @@ DECLARE
     a record;
     b record;
 BEGIN
-    IF pg_catalog.pg_advisory_xact_lock_shared(1313620290, 1) IS NULL THEN END IF; -- an IF costs less than a PERFORM
+    LOCK TABLE core.ledger_lock IN ROW SHARE MODE;
     SELECT d.transaction_id, d.account_id AS a_id, d.entry_type AS a_type, c.account_id AS b_id, c.entry_type AS b_type,
         d.amount, CASE d.entry_type WHEN 'DEBIT' THEN -d.amount ELSE d.amount END AS signed, d.currency,
         d.transaction_id = c.transaction_id AND d.account_id <> c.account_id AND d.entry_type <> c.entry_type
@@ -446,7 +446,7 @@ BEGIN
         RAISE EXCEPTION 'a transaction has 2 to 10000 legs, each with account, entry type and amount'
             USING ERRCODE = 'NB002', CONSTRAINT = 'INCOMPLETE_TRANSACTION';
     END IF;
-    IF pg_advisory_xact_lock_shared(1313620290, 1) IS NULL THEN END IF; -- an IF costs less than a PERFORM
+    LOCK TABLE core.ledger_lock IN ROW SHARE MODE;
     transaction_id := uuidv7();
     INSERT INTO accounts.transactions (transaction_id, idempotency_key, source_module, description, reverses_transaction_id,
         posting_date, value_date, trace_id, correlation_id)

@@ -47,6 +47,11 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- What to publish now. Call it in a transaction and mark before its end: it keeps other relays out until then.
+-- Held by the relay at work; as core.ledger_lock, a table that nobody else may lock.
+CREATE TABLE core.relay_lock (nothing boolean CONSTRAINT relay_lock_pkey PRIMARY KEY CONSTRAINT chk_relay_lock_nothing CHECK (false));
+
+COMMENT ON TABLE core.relay_lock IS 'Locked by the relay at work; has no rows.';
+
 -- A row that waits for its next attempt holds back every later row of the same accounts.
 CREATE FUNCTION core.outbox_read(p_limit integer DEFAULT 100)
 RETURNS TABLE (
@@ -59,9 +64,11 @@ DECLARE
     waiting uuid[] := '{}';
     given integer := 0;
 BEGIN
-    IF NOT pg_try_advisory_xact_lock(1313620290, 2) THEN
+    BEGIN
+        LOCK TABLE core.relay_lock IN EXCLUSIVE MODE NOWAIT;
+    EXCEPTION WHEN lock_not_available THEN
         RAISE EXCEPTION 'another relay is at work' USING ERRCODE = 'NB021', CONSTRAINT = 'OUTBOX_RELAY_BUSY';
-    END IF;
+    END;
     FOR o IN
         SELECT x.* FROM core.outbox AS x WHERE x.published_at IS NULL AND x.dead_at IS NULL ORDER BY x.event_no
     LOOP

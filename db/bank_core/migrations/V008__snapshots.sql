@@ -110,13 +110,13 @@ DECLARE
 BEGIN
     SELECT array_agg(l.virtualtransaction) INTO others
     FROM pg_locks AS l
-    WHERE l.locktype = 'advisory' AND l.classid = 1313620290 AND l.objid = 1 AND l.objsubid = 2 AND l.granted
+    WHERE l.locktype = 'relation' AND l.relation = 'core.ledger_lock'::regclass AND l.mode = 'RowShareLock' AND l.granted
         AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
         AND l.pid IS DISTINCT FROM pg_backend_pid(); -- NULL: a prepared transaction has none
     WHILE EXISTS (
         SELECT
         FROM pg_locks AS l
-        WHERE l.locktype = 'advisory' AND l.classid = 1313620290 AND l.objid = 1 AND l.objsubid = 2 AND l.granted
+        WHERE l.locktype = 'relation' AND l.relation = 'core.ledger_lock'::regclass AND l.mode = 'RowShareLock' AND l.granted
             AND l.virtualtransaction = ANY(others)
     ) LOOP
         IF clock_timestamp() >= deadline THEN
@@ -157,7 +157,7 @@ BEGIN
             USING ERRCODE = 'NB020', CONSTRAINT = 'SNAPSHOT_NOT_READY';
     END IF;
     -- One run at a time for a jurisdiction; the second finds the first's row.
-    PERFORM pg_advisory_xact_lock(1313620290, 3);
+    LOCK TABLE core.eod_runs IN SHARE ROW EXCLUSIVE MODE;
     SELECT r.jurisdiction, r.snapshot_date, r.cutoff_at, r.accounts, r.totals, r.taken_at
     INTO take_snapshot.jurisdiction, take_snapshot.snapshot_date, take_snapshot.cutoff_at, take_snapshot.accounts,
         take_snapshot.totals, take_snapshot.taken_at

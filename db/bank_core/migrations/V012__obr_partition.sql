@@ -146,9 +146,9 @@ ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_obr_money;
 -- Who changes a standing or holders takes the ledger's lock before any row, as who moves money does: an activation
 -- waits for him, or he for it, and they never wait for each other.
 CREATE FUNCTION core.enter_ledger_first() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM pg_catalog.pg_advisory_xact_lock_shared(1313620290, 1);
+    LOCK TABLE core.ledger_lock IN ROW SHARE MODE;
     RETURN NULL;
 END
 $$;

@@ -139,16 +139,20 @@ BEGIN
     FROM core.obr_split_joint(p_event, core.obr_joint_accounts(p_event), closed) AS j;
     joint := coalesce(joint, '{}');
     began[2] := clock_timestamp();
-    -- One pass: a second one over the joint accounts would read and write nearly every page again.
+    -- One pass: a second one over the joint accounts would read and write nearly every page again. What no account can be
+    -- is said by constants, so that the planner leaves it out.
     UPDATE accounts.accounts AS a
     SET obr_partitioned = true,
-        obr_frozen_amount = CASE WHEN a.held_jointly AND a.account_id = ANY(joint) THEN cents[width_bucket(a.account_id, joint)] * 0.01
-            WHEN a.product_code = ANY(closed) THEN greatest(a.balance, 0)
+        obr_frozen_amount = CASE
+            WHEN joint <> '{}' AND a.held_jointly AND a.account_id = ANY(joint)
+                THEN cents[width_bucket(a.account_id, joint)] * 0.01
+            WHEN closed <> '{}' AND a.product_code = ANY(closed) THEN greatest(a.balance, 0)
             ELSE trunc(greatest(a.balance - d, 0) * h, 2) END,
-        obr_available_amount = greatest(a.balance, 0)
-            - CASE WHEN a.held_jointly AND a.account_id = ANY(joint) THEN cents[width_bucket(a.account_id, joint)] * 0.01
-                WHEN a.product_code = ANY(closed) THEN greatest(a.balance, 0)
-                ELSE trunc(greatest(a.balance - d, 0) * h, 2) END,
+        obr_available_amount = greatest(a.balance, 0) - CASE
+            WHEN joint <> '{}' AND a.held_jointly AND a.account_id = ANY(joint)
+                THEN cents[width_bucket(a.account_id, joint)] * 0.01
+            WHEN closed <> '{}' AND a.product_code = ANY(closed) THEN greatest(a.balance, 0)
+            ELSE trunc(greatest(a.balance - d, 0) * h, 2) END,
         allows_debit = CASE WHEN a.restriction_reason = ANY(lifted)
             THEN a.allows_debit OR (accounts.status_rule(a.status, a.restriction_reason)).lifted_in_resolution
             ELSE a.allows_debit END
@@ -351,12 +355,12 @@ LANGUAGE plpgsql AS $$
 DECLARE
     present text;
 BEGIN
-    PERFORM pg_advisory_xact_lock(1313620290, 1);
+    LOCK TABLE core.ledger_lock IN EXCLUSIVE MODE;
 EXCEPTION WHEN lock_not_available THEN
     SELECT string_agg(concat(l.pid, ' (', a.usename, ')'), ', ' ORDER BY l.pid) INTO present
     FROM pg_locks AS l
     LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
-    WHERE l.locktype = 'advisory' AND l.classid = 1313620290 AND l.objid = 1 AND l.granted
+    WHERE l.locktype = 'relation' AND l.relation = 'core.ledger_lock'::regclass AND l.mode = 'RowShareLock' AND l.granted
         AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
     RAISE EXCEPTION 'the ledger is kept from standing still by session %', coalesce(present, 'that has ended since')
         USING ERRCODE = 'lock_not_available';

@@ -34,9 +34,7 @@ def read_cluster(conn: psycopg.Connection[TupleRow]) -> ClusterSnapshot:
         row = conn.execute(sql.SQL(query("inspect", "cluster"))).fetchone()
     except psycopg.Error as error:
         raise translate(error, "reading the roles") from error
-    found = _document(row)
-    roles = [_role(each) for each in found["roles"]]
-    return ClusterSnapshot(roles={role.name: role for role in roles}, wal_level=str(found["wal_level"]))
+    return _cluster(_document(row))
 
 
 def read_database(conn: psycopg.Connection[TupleRow]) -> DatabaseSnapshot:
@@ -48,18 +46,24 @@ def read_database(conn: psycopg.Connection[TupleRow]) -> DatabaseSnapshot:
     without a table, ``()`` if it cannot be read.
     Raises what ``translate`` makes of a failure.
     """
+    _, database, _ = _answers(conn, "history", "database", "restore")
+    return _database(_document(database))
+
+
+def read_both(conn: psycopg.Connection[TupleRow]) -> tuple[ClusterSnapshot, DatabaseSnapshot]:
+    """``read_cluster`` and ``read_database`` in one round trip."""
+    _, database, _, cluster = _answers(conn, "history", "database", "restore", "cluster")
+    return _cluster(_document(cluster)), _database(_document(database))
+
+
+def _answers(conn: psycopg.Connection[TupleRow], *names: str) -> list[TupleRow | None]:
+    """Run queries as one simple query; the first row of each, None for what has no rows to give."""
+    script = sql.SQL(";\n").join(sql.SQL(query("inspect", name)) for name in names)
     doing = f"looking into database {conn.info.dbname}"
-    return _database(_document(_last_but_one(conn, doing)))
-
-
-def _last_but_one(conn: psycopg.Connection[TupleRow], doing: str) -> TupleRow | None:
-    """Run history, database and restore as one simple query; the row of ``database``."""
-    script = sql.SQL(";\n").join(sql.SQL(query("inspect", name)) for name in ("history", "database", "restore"))
     try:
         with conn.cursor() as cursor:
             cursor.execute(script, prepare=False)
-            cursor.nextset()
-            return cursor.fetchone()
+            return [each.fetchone() if each.description else None for each in cursor.results()]
     except psycopg.Error as error:
         raise translate(error, doing) from error
 
@@ -67,6 +71,11 @@ def _last_but_one(conn: psycopg.Connection[TupleRow], doing: str) -> TupleRow | 
 def _document(row: TupleRow | None) -> Mapping[str, Any]:
     assert row is not None, "the query makes exactly one row"
     return cast("Mapping[str, Any]", row[0])
+
+
+def _cluster(found: Mapping[str, Any]) -> ClusterSnapshot:
+    roles = [_role(each) for each in found["roles"]]
+    return ClusterSnapshot(roles={role.name: role for role in roles}, wal_level=str(found["wal_level"]))
 
 
 def _role(found: Mapping[str, Any]) -> RoleSnapshot:

@@ -245,7 +245,7 @@ def observe_cluster(
     desired: Desired, services: Services, direct: ConnectionTarget, databases: Mapping[str, str]
 ) -> ClusterSnapshot:
     """Roles of the branch, and each declared database from inside."""
-    from neonctl.postgres.inspect import read_cluster, read_database
+    from neonctl.postgres.inspect import read_both, read_database
 
     inside = [name for name in desired.platform.databases if name in databases]
     if not inside:
@@ -254,8 +254,7 @@ def observe_cluster(
     def database(name: str) -> tuple[ClusterSnapshot, DatabaseSnapshot]:
         with services.connect_directly(direct, name) as connection:
             # Roles are of the whole branch: one of the connections asks for them too.
-            cluster = read_cluster(connection) if name == inside[0] else ClusterSnapshot()
-            return cluster, read_database(connection)
+            return read_both(connection) if name == inside[0] else (ClusterSnapshot(), read_database(connection))
 
     found = by_key(database, inside)
     cluster, _ = found[inside[0]]

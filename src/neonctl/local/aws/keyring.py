@@ -13,6 +13,7 @@ import re
 import secrets
 import string
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from neonctl.errors import NeonctlError
@@ -67,6 +68,7 @@ class Keyring:
     def __init__(self, sealer: Sealer, clock: Callable[[], float]) -> None:
         self._sealer = sealer
         self._clock = clock
+        self._opened = lru_cache(maxsize=64)(self._open)  # a run makes dozens of calls with one key
 
     def find(self, access_key_id: str, session_token: str | None) -> Held | None:
         """The holder of a key, expired or not; None for a temporary key that is not ours.
@@ -99,7 +101,7 @@ class Keyring:
         sealed = self._sealer.seal(_TOKEN_PLACE, json.dumps(session).encode())
         return TemporaryKeys(key_id, Secret(secret), Secret(base64.b64encode(sealed).decode()), expires_at)
 
-    def _opened(self, access_key_id: str, session_token: str) -> Held | None:
+    def _open(self, access_key_id: str, session_token: str) -> Held | None:
         try:
             sealed = base64.b64decode(session_token, validate=True)
             session = json.loads(self._sealer.open(_TOKEN_PLACE, sealed))

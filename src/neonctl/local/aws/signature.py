@@ -85,8 +85,8 @@ def _signature(request: web.Request, body: bytes, parts: re.Match[str], secret: 
     to_sign = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{digest}"
     key = f"AWS4{secret.reveal()}".encode()
     for step in (parts["date"], parts["region"], parts["service"], "aws4_request"):
-        key = hmac.new(key, step.encode(), hashlib.sha256).digest()
-    return hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest()
+        key = hmac.digest(key, step.encode(), "sha256")
+    return hmac.digest(key, to_sign.encode(), "sha256").hex()
 
 
 def _canonical(values: list[str]) -> str:
