@@ -131,10 +131,12 @@ def test_a_standing_changes_once_in_a_statement(bank: Bank, teller: Teller, firs
         "UPDATE accounts.accounts SET status = %s, restriction_reason = NULL WHERE account_id = %s RETURNING account_id"
     )
     again = "accounts.set_account_status(account_id, %s)"
-    for text in (f"{change}, {again}", f"WITH x AS ({change}) SELECT {again} FROM x"):
-        for role in ("app_user", "migrate_user"):
-            conn = bank.connect(role)
-            refused("STATUS_TRANSITION_REFUSED", lambda: conn.execute(text.encode(), [first, account, then]))
+    for role in ("app_user", "migrate_user"):
+        conn = bank.connect(role)
+        for text in (f"{change}, {again}", f"WITH x AS ({change}) SELECT {again} FROM x"):
+            with pytest.raises(psycopg.Error) as caught:
+                conn.execute(text.encode(), [first, account, then])
+            assert caught.value.diag.constraint_name == "STATUS_TRANSITION_REFUSED"
     state = "SELECT status, allows_debit, allows_credit, version FROM accounts.accounts WHERE account_id = %s"
     assert teller.conn.execute(state, [account]).fetchone() == ("RESTRICTED", False, False, 1)
 

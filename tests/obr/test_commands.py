@@ -215,10 +215,11 @@ def test_reconciliation_finds_what_was_tampered_with(obr: Resolution) -> None:
         "UPDATE {evidence} SET frozen_amount = -frozen_amount",
         "UPDATE {evidence} SET frozen_amount = 'NaN'",
         "DELETE FROM {evidence}",
-        "ALTER TABLE {evidence} DROP CONSTRAINT obr_account_partitions_pkey;"
-        " INSERT INTO {evidence} SELECT * FROM {evidence}",
-        "ALTER DOMAIN core.obr_amount DROP CONSTRAINT chk_obr_amount; UPDATE accounts.accounts"
-        " SET obr_frozen_amount = -25, obr_available_amount = 125 WHERE obr_partitioned",
+        "ALTER TABLE {evidence} DROP CONSTRAINT obr_account_partitions_pkey; INSERT INTO {evidence} TABLE {evidence}",
+        (
+            "ALTER DOMAIN core.obr_amount DROP CONSTRAINT chk_obr_amount; UPDATE accounts.accounts"
+            " SET obr_frozen_amount = -25, obr_available_amount = 125 WHERE obr_partitioned"
+        ),
     ],
 )
 def test_reconciliation_finds_evidence_of_what_is_not(obr: Resolution, change: str) -> None:

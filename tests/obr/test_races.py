@@ -139,15 +139,22 @@ def test_activation_unwinding_and_standings_amid_postings_and_holds(obr: Resolut
     assert wrong == []
 
 
-def test_who_keeps_an_activation_waiting_is_named(obr: Resolution) -> None:
+@pytest.mark.parametrize(
+    ("role", "work"),
+    [
+        ("app_user", "SELECT accounts.create_hold(%s, 1, 'early')"),
+        ("app_user", "UPDATE accounts.accounts SET updated_at = now() WHERE account_id = %s"),
+        ("migrate_user", "LOCK TABLE core.ledger_lock IN SHARE MODE"),
+    ],
+)
+def test_who_keeps_an_activation_waiting_is_named(obr: Resolution, role: str, work: str) -> None:
     account = obr.customer("100.00")
-    early = obr.bank.connect("app_user")
+    early = obr.bank.connect(role)
     obr.officer.execute("SET lock_timeout = '50ms'")
     with early.transaction():
-        obr.spend(account, "90.00", early)
-        with pytest.raises(
-            psycopg.errors.LockNotAvailable, match=rf"by session {early.info.backend_pid} \(bank_core_app_user\)"
-        ):
+        early.execute(work.encode(), [account] if "%s" in work else None)
+        named = rf"standing still by session {early.info.backend_pid} \(bank_core_{role}\)"
+        with pytest.raises(psycopg.errors.LockNotAvailable, match=named):
             obr.activate()
     assert obr.state()["resolution_state"] == "pre_positioned"
     obr.activate()

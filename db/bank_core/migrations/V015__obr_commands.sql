@@ -357,12 +357,16 @@ DECLARE
 BEGIN
     LOCK TABLE core.ledger_lock IN EXCLUSIVE MODE;
 EXCEPTION WHEN lock_not_available THEN
-    SELECT string_agg(concat(l.pid, ' (', a.usename, ')'), ', ' ORDER BY l.pid) INTO present
+    SELECT string_agg(DISTINCT concat('session ' || l.pid, ' (' || a.usename || ')', 'prepared transaction ' || x.gid), ', ')
+    INTO present
     FROM pg_locks AS l
     LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
-    WHERE l.locktype = 'relation' AND l.relation = 'core.ledger_lock'::regclass AND l.mode = 'RowShareLock' AND l.granted
+    LEFT JOIN pg_locks AS t ON t.locktype = 'transactionid' AND t.virtualtransaction = l.virtualtransaction AND l.pid IS NULL
+    LEFT JOIN pg_prepared_xacts AS x ON x.transaction = t.transactionid
+    WHERE l.locktype = 'relation' AND l.relation = 'core.ledger_lock'::regclass AND l.mode <> 'AccessShareLock' AND l.granted
+        AND l.pid IS DISTINCT FROM pg_backend_pid()
         AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
-    RAISE EXCEPTION 'the ledger is kept from standing still by session %', coalesce(present, 'that has ended since')
+    RAISE EXCEPTION 'the ledger is kept from standing still by %', coalesce(present, 'a session that has ended since')
         USING ERRCODE = 'lock_not_available';
 END
 $$;
