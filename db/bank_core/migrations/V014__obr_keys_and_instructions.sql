@@ -261,6 +261,7 @@ CREATE FUNCTION core.obr_enter() RETURNS core.obr_resolution_state
 LANGUAGE plpgsql AS $$
 DECLARE
     s core.obr_resolution_state;
+    present text;
 BEGIN
     IF session_user <> 'bank_core_resolution_officer' THEN
         RAISE EXCEPTION 'only bank_core_resolution_officer does this' USING ERRCODE = 'NB035', CONSTRAINT = 'OBR_OFFICER_ONLY';
@@ -269,8 +270,18 @@ BEGIN
         RAISE EXCEPTION 'a resolution runs in READ COMMITTED: it must see what ended while it waited'
             USING ERRCODE = 'NB023', CONSTRAINT = 'READ_COMMITTED_REQUIRED';
     END IF;
-    SELECT x.* INTO s FROM core.obr_resolution_state AS x WHERE x.id = 'current' FOR UPDATE;
-    IF NOT FOUND THEN
+    BEGIN
+        SELECT x.* INTO s FROM core.obr_resolution_state AS x WHERE x.id = 'current' FOR UPDATE;
+    EXCEPTION WHEN lock_not_available THEN -- somebody reconciles, and does not end: name him
+        SELECT string_agg(concat('session ' || l.pid, ' (' || a.usename || ')'), ', ') INTO present
+        FROM core.obr_resolution_state AS x
+        JOIN pg_locks AS l ON l.locktype = 'transactionid' AND l.transactionid = x.xmax AND l.granted
+        LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
+        WHERE x.id = 'current';
+        RAISE EXCEPTION 'the resolution state is held by %', coalesce(nullif(present, ''), 'another transaction')
+            USING ERRCODE = 'lock_not_available';
+    END;
+    IF s.id IS NULL THEN
         RAISE EXCEPTION 'core.obr_resolution_state has no row' USING ERRCODE = 'NB030', CONSTRAINT = 'OBR_STATE_TABLE_EMPTY';
     END IF;
     RETURN s;

@@ -665,6 +665,15 @@ DECLARE
     by_currency jsonb;
     listed jsonb := '[]';
 BEGIN
+    -- The singleton's row comes before the ledger's lock. Who has that lock already does not wait for the row: an
+    -- activation has it, and waits for him.
+    IF EXISTS (
+        SELECT FROM pg_locks AS l
+        WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.relation = 'core.ledger_lock'::regclass
+            AND l.mode <> 'AccessShareLock'
+    ) THEN
+        PERFORM FROM core.obr_resolution_state AS x WHERE x.id = 'current' FOR UPDATE NOWAIT;
+    END IF;
     SELECT x.* INTO s FROM core.obr_resolution_state AS x WHERE x.id = 'current' FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'core.obr_resolution_state has no row' USING ERRCODE = 'NB030', CONSTRAINT = 'OBR_STATE_TABLE_EMPTY';
