@@ -165,7 +165,7 @@ def test_who_reconciles_and_does_not_end_is_named(obr: Resolution) -> None:
     obr.officer.execute("SET lock_timeout = '50ms'")
     with early.transaction():
         obr.reconcile(early)
-        named = rf"the resolution state is held by session {early.info.backend_pid} \(bank_core_app_user\)"
+        named = rf"the resolution state is in use by session {early.info.backend_pid} \(bank_core_app_user\)"
         with pytest.raises(psycopg.errors.LockNotAvailable, match=named):
             obr.activate()
     obr.activate()

@@ -348,25 +348,13 @@ LANGUAGE sql AS $$
             'correlation_id', p_event.correlation_id), p_event.trace_id, p_event.correlation_id)
 $$;
 
--- Nobody else moves money or holds from here on. Who stands in the way for longer than lock_timeout is named: on the day,
--- somebody must be able to end that session.
+-- Nobody else moves money or holds from here on. Who stands in the way for longer than lock_timeout is named.
 CREATE FUNCTION core.enter_ledger_alone() RETURNS void
 LANGUAGE plpgsql AS $$
-DECLARE
-    present text;
 BEGIN
     LOCK TABLE core.ledger_lock IN EXCLUSIVE MODE;
 EXCEPTION WHEN lock_not_available THEN
-    SELECT string_agg(DISTINCT concat('session ' || l.pid, ' (' || a.usename || ')', 'prepared transaction ' || x.gid), ', ')
-    INTO present
-    FROM pg_locks AS l
-    LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
-    LEFT JOIN pg_locks AS t ON t.locktype = 'transactionid' AND t.virtualtransaction = l.virtualtransaction AND l.pid IS NULL
-    LEFT JOIN pg_prepared_xacts AS x ON x.transaction = t.transactionid
-    WHERE l.locktype = 'relation' AND l.relation = 'core.ledger_lock'::regclass AND l.mode <> 'AccessShareLock' AND l.granted
-        AND l.pid IS DISTINCT FROM pg_backend_pid()
-        AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
-    RAISE EXCEPTION 'the ledger is kept from standing still by %', coalesce(present, 'a session that has ended since')
+    RAISE EXCEPTION 'the ledger is kept from standing still by %', core.lock_holders('core.ledger_lock')
         USING ERRCODE = 'lock_not_available';
 END
 $$;
