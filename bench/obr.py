@@ -61,7 +61,7 @@ _BARE = """UPDATE core.bench_bare SET
 _BARE_CLEAR = "UPDATE core.bench_bare SET obr_frozen_amount = 0, obr_available_amount = 0"
 _OURS = {
     "accounts.postings": ("trg_00_postings_obr_channel_gate",),
-    "accounts.accounts": ("trg_accounts_obr_frozen", "trg_accounts_obr_money"),
+    "accounts.accounts": ("trg_accounts_obr_frozen",),
 }
 _POST = "SELECT transaction_id FROM accounts.post_transaction(%b::text, %b::uuid[], '{DEBIT,CREDIT}', '{1.00,1.00}')"
 

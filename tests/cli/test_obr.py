@@ -363,7 +363,7 @@ def test_the_daily_reconciliation_runs_once_a_day_and_finds_what_should_not_be(w
     assert weekend.done("reconcile")["differences"] == 0
 
     def tamper(amount: str) -> None:
-        guard = "trg_accounts_obr_money"
+        guard = "trg_accounts_money"
         provisioned.sql(
             "uat",
             "bank_core",

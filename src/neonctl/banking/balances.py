@@ -154,6 +154,9 @@ def balances_by_party(conn: psycopg.Connection[TupleRow], party_id: UUID) -> tup
         failure = translate(error, "reading a party's balances")
     if failure is not None:  # outside the handler: its context would repeat values
         raise failure
+    if not found:
+        return ()
+    as_of: datetime = found[0][9]  # one moment for all: writing it out and reading it for each costs a tenth
     return tuple(
         PartyAccount(
             account,
@@ -168,7 +171,7 @@ def balances_by_party(conn: psycopg.Connection[TupleRow], party_id: UUID) -> tup
             version,
             as_of,
         )
-        for account, number, role, share, status, currency, balance, held, version, as_of, unfrozen in found
+        for account, number, role, share, status, currency, balance, held, version, _, unfrozen in found
     )
 
 

@@ -107,6 +107,8 @@ class Session:
 
         ``about``: what was said before, which the question makes no sense without: with ``-q`` it is said here.
         """
+        from neonctl.cli.answer import read_answer
+
         if self.options.yes:
             return
         if self.options.no_input or not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -120,7 +122,7 @@ class Session:
             sys.stderr.write(about + "\n")
         sys.stderr.write(f"{question} [y/N] ")
         sys.stderr.flush()
-        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        if read_answer().strip().lower() not in {"y", "yes"}:
             raise UnsafePlanError("NOT_CONFIRMED", "not confirmed: nothing has been changed")
 
     def confirm_by_name(self, name: str, given: str | None, *, scope: str, about: str) -> None:
@@ -129,6 +131,8 @@ class Session:
 
         Raises ``UnsafePlanError``.
         """
+        from neonctl.cli.answer import read_answer
+
         if given == name:
             return
         if given is not None or self.options.no_input or not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -143,7 +147,7 @@ class Session:
             sys.stderr.write(about + "\n")
         sys.stderr.write(f"Type `{scope} {name}` to do this: ")
         sys.stderr.flush()
-        if sys.stdin.readline().split() != [scope, name]:
+        if read_answer().split() != [scope, name]:
             raise UnsafePlanError("NOT_CONFIRMED", "not confirmed: nothing has been changed")
 
     # --- what commands need ---------------------------------------------------------------------------------

@@ -21,9 +21,10 @@ FROM accounts.accounts AS s
 WHERE s.account_id = ANY(%(shards)s::uuid[]) AND s.shard_of = %(account_id)s
 
 -- by_party --
-SELECT p.account_id, p.account_number, p.role, p.balance_share_pct, p.status, p.currency, p.balance, p.held, p.version, p.as_of,
-    p.unfrozen
-FROM accounts.party_balances(%s) AS p
+SELECT p.account_id, p.account_number, p.role, p.balance_share_pct, p.status, p.currency, p.balance, p.held, p.version,
+    CASE WHEN p.n = 1 THEN p.as_of END AS as_of, p.unfrozen
+FROM accounts.party_balances(%s) WITH ORDINALITY
+    AS p (account_id, account_number, role, balance_share_pct, status, currency, balance, held, version, as_of, unfrozen, n)
 
 -- at --
 -- The account's row, its log and the snapshots are seen at one instant, so what they say can be compared. Of a spread

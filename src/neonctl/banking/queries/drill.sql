@@ -158,7 +158,7 @@ FROM (
     VALUES
     ('accounts.postings', 'trg_00_postings_obr_channel_gate', 'core.fn_posting_obr_channel_gate'),
     ('accounts.accounts', 'trg_accounts_obr_frozen', 'accounts.keep_obr_frozen'),
-    ('accounts.accounts', 'trg_accounts_obr_money', 'core.refuse_direct_write'),
+    ('accounts.accounts', 'trg_accounts_money', 'core.refuse_direct_write'),
     ('accounts.accounts', 'trg_accounts_birth_in_resolution', 'accounts.account_birth_in_resolution'),
     ('core.obr_resolution_state', 'trg_obr_resolution_state_guard', 'core.guard_obr_state'),
     ('core.obr_resolution_state', 'trg_obr_resolution_state_kept', 'core.refuse_change'),

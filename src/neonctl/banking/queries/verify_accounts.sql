@@ -1,6 +1,16 @@
 -- standings --
 -- What accounts may do, what moved them on and what they are spread over, against what is on record of it. Most accounts
--- are in use, were never restricted and have no shards: that they are right is seen without looking anywhere else.
+-- are in use, were never restricted and have no shards: that they are right is seen without looking anywhere else. All
+-- shards and what they are shards of are among the others, so accounts are read once.
+WITH others AS MATERIALIZED (
+    SELECT t.*
+    FROM accounts.accounts AS t
+    WHERE (t.version = t.log_seq + t.hold_seq AND t.allows_debit AND t.allows_credit AND t.status = 'ACTIVE'
+            AND t.restriction_reason IS NULL AND t.shards IS NULL AND t.shard_of IS NULL
+            AND (t.balance >= 0 OR t.is_internal OR t.balance + t.overdraft_limit >= 0)
+            AND (SELECT u.allows_debit AND u.allows_credit FROM accounts.status_rules AS u WHERE u.status = 'ACTIVE' AND u.restriction_reason = '')
+        ) IS NOT TRUE OR t.account_id IN (SELECT u.account_id FROM accounts.status_changes AS u)
+)
 SELECT x.account_id::text AS row, 'altered' AS kind, x.message
 FROM (
     SELECT a.account_id, CASE
@@ -21,16 +31,7 @@ FROM (
                 AND a.is_internal AND p.status = a.status AND p.restriction_reason IS NOT DISTINCT FROM a.restriction_reason) IS NOT TRUE
             THEN 'the shard is not like the account that it is a shard of'
     END AS message
-    FROM (
-        SELECT t.*
-        FROM accounts.accounts AS t
-        WHERE (%(account_id)s::uuid IS NULL OR t.account_id = %(account_id)s::uuid) AND ((
-            t.version = t.log_seq + t.hold_seq AND t.allows_debit AND t.allows_credit AND t.status = 'ACTIVE'
-            AND t.restriction_reason IS NULL AND t.shards IS NULL AND t.shard_of IS NULL
-            AND (t.balance >= 0 OR t.is_internal OR t.balance + t.overdraft_limit >= 0)
-            AND (SELECT u.allows_debit AND u.allows_credit FROM accounts.status_rules AS u WHERE u.status = 'ACTIVE' AND u.restriction_reason = '')
-        ) IS NOT TRUE OR t.account_id IN (SELECT u.account_id FROM accounts.status_changes AS u))
-    ) AS a
+    FROM (SELECT t.* FROM others AS t WHERE %(account_id)s::uuid IS NULL OR t.account_id = %(account_id)s::uuid) AS a
     LEFT JOIN accounts.status_rules AS r ON r.status = a.status AND r.restriction_reason = coalesce(a.restriction_reason, '')
     LEFT JOIN accounts.status_rules AS w ON r.status IS NULL AND w.status = a.status AND w.restriction_reason = '*'
     LEFT JOIN (
@@ -40,11 +41,11 @@ FROM (
     ) AS c ON c.account_id = a.account_id
     LEFT JOIN (
         SELECT t.shard_of, array_agg(t.account_id ORDER BY t.account_id) AS ids
-        FROM accounts.accounts AS t
+        FROM others AS t
         WHERE t.shard_of IS NOT NULL
         GROUP BY t.shard_of
     ) AS s ON s.shard_of = a.account_id
-    LEFT JOIN (SELECT t.* FROM accounts.accounts AS t WHERE t.shards IS NOT NULL) AS p ON p.account_id = a.shard_of
+    LEFT JOIN (SELECT t.* FROM others AS t WHERE t.shards IS NOT NULL) AS p ON p.account_id = a.shard_of
 ) AS x
 WHERE x.message IS NOT NULL
 ORDER BY 1

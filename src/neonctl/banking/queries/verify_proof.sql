@@ -96,9 +96,9 @@ CROSS JOIN counted AS c
 SELECT g.transactions, g.legs, g.unfit = 0 AND g.legs = c.posted AND g.legs = c.logged AND g.transactions = c.headers AS fine
 FROM (
     SELECT count(*) AS transactions, coalesce(sum(x.n), 0)::bigint AS legs,
-        count(*) FILTER (WHERE (x.same AND x.n >= 2 AND x.first_leg = 1 AND x.last_leg = x.n AND x.nzd = 0 AND x.other = 0) IS NOT TRUE) AS unfit
+        count(*) FILTER (WHERE (x.same AND x.n >= 2 AND x.last_leg = x.n AND x.nzd = 0 AND x.other = 0) IS NOT TRUE) AS unfit
     FROM (
-        SELECT count(*) AS n, min(p.leg) AS first_leg, max(p.leg) AS last_leg, bool_and((p.account_id = l.account_id AND p.entry_type = l.entry_type
+        SELECT count(*) AS n, max(p.leg) AS last_leg, bool_and((p.leg >= 1 AND p.account_id = l.account_id AND p.entry_type = l.entry_type
                 AND p.amount = l.amount AND p.currency = l.currency AND l.transaction_hash = h.hash
                 AND l.posting_date = h.posting_date AND l.value_date = h.value_date AND h.fine) IS TRUE) AS same,
             coalesce(sum(CASE p.entry_type WHEN 'DEBIT' THEN -p.amount ELSE p.amount END) FILTER (WHERE p.currency = 'NZD'), 0) AS nzd,
