@@ -75,6 +75,27 @@ def test_a_holder_leaves_and_another_takes_the_share(bank: Bank, teller: Teller)
         teller.conn.execute(join, [account, 40])
 
 
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_two_who_add_holders_at_once_see_each_other(bank: Bank, teller: Teller, level: str) -> None:
+    """In an older snapshot each would find his own shares alone, and 200 percent would be in the way of a resolution."""
+    opened = teller.conn.execute(
+        "INSERT INTO accounts.accounts (account_number, product_code, currency, jurisdiction, status)"
+        " VALUES ('NOBODY-1', 'EVERYDAY', 'NZD', 'NZ', 'ACTIVE') RETURNING account_id"
+    ).fetchone()
+    assert opened is not None
+    join = (
+        "INSERT INTO accounts.account_party_relationships (account_id, party_id, role, balance_share_pct)"
+        " VALUES (%s, gen_random_uuid(), 'HOLDER', 100)"
+    )
+    late = bank.connect("app_user")
+    late.execute(f"BEGIN ISOLATION LEVEL {level}".encode())
+    late.execute("SELECT count(*) FROM accounts.account_party_relationships")
+    teller.conn.execute(join, [opened[0]])
+    late.execute(join, [opened[0]])
+    refused("READ_COMMITTED_REQUIRED", lambda: late.execute("COMMIT"))
+    refused("SHARES_NOT_100", lambda: teller.conn.execute(join, [opened[0]]))
+
+
 def test_who_changed_a_standing_is_on_record(teller: Teller) -> None:
     account = teller.open()
     changed = "SELECT version, changed FROM accounts.set_account_status(%s, %s, %s, 'kate', 'trace-1')"
@@ -99,6 +120,25 @@ def test_an_account_is_not_closed_over_money_that_the_same_statement_brings(bank
         assert caught.value.diag.constraint_name in {"ACCOUNT_NOT_EMPTY", "ACCOUNT_CLOSED"}
     state = "SELECT status, balance::text FROM accounts.accounts WHERE account_id = %s"
     assert teller.conn.execute(state, [account]).fetchone() == ("ACTIVE", "0.00")
+
+
+@pytest.mark.parametrize(("first", "then"), [("ACTIVE", "CLOSED"), ("ACTIVE", "DORMANT"), ("DORMANT", "ACTIVE")])
+def test_a_standing_changes_once_in_a_statement(bank: Bank, teller: Teller, first: str, then: str) -> None:
+    """What an account may do is that of its last standing, not of the one whose trigger comes last."""
+    account = teller.open()
+    teller.status(account, "RESTRICTED", "FROZEN")
+    change = (
+        "UPDATE accounts.accounts SET status = %s, restriction_reason = NULL WHERE account_id = %s RETURNING account_id"
+    )
+    again = "accounts.set_account_status(account_id, %s)"
+    for role in ("app_user", "migrate_user"):
+        conn = bank.connect(role)
+        for text in (f"{change}, {again}", f"WITH x AS ({change}) SELECT {again} FROM x"):
+            with pytest.raises(psycopg.Error) as caught:
+                conn.execute(text.encode(), [first, account, then])
+            assert caught.value.diag.constraint_name == "STATUS_TRANSITION_REFUSED"
+    state = "SELECT status, allows_debit, allows_credit, version FROM accounts.accounts WHERE account_id = %s"
+    assert teller.conn.execute(state, [account]).fetchone() == ("RESTRICTED", False, False, 1)
 
 
 @pytest.mark.parametrize("role", ["app_user", "readonly", "resolution_officer"])

@@ -126,6 +126,10 @@ def test_a_prepared_posting_is_waited_for(bank: Bank, teller: Teller) -> None:
     with pytest.raises(psycopg.Error) as caught:
         teller.conn.execute("SELECT accounts.take_snapshot('NZ', %s, '10 milliseconds')", [day])
     assert caught.value.diag.constraint_name == "SNAPSHOT_NOT_READY"
+    owner = bank.connect("migrate_user")
+    owner.execute("SET lock_timeout = '10ms'")
+    with pytest.raises(psycopg.errors.LockNotAvailable, match="standing still by prepared transaction half"):
+        owner.execute("SELECT core.enter_ledger_alone()")
     other.conn.execute("COMMIT PREPARED 'half'")
     _take(teller, day)
     assert _figures(teller, day)[a][0] == "5.00"

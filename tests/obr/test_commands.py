@@ -206,6 +206,35 @@ def test_reconciliation_finds_what_was_tampered_with(obr: Resolution) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "INSERT INTO {evidence} SELECT event_id, %(other)s, 0, 'NZD', 10, 5, 5 FROM {evidence}",
+        "INSERT INTO {evidence} SELECT event_id, gen_random_uuid(), 0, 'NZD', 10, 5, 5 FROM {evidence}",
+        "INSERT INTO {evidence} SELECT event_id, gen_random_uuid(), 0, 'NZD', 10, -5, 5 FROM {evidence}",
+        "UPDATE {evidence} SET frozen_amount = -frozen_amount",
+        "UPDATE {evidence} SET frozen_amount = 'NaN'",
+        "DELETE FROM {evidence}",
+        "ALTER TABLE {evidence} DROP CONSTRAINT obr_account_partitions_pkey; INSERT INTO {evidence} TABLE {evidence}",
+        (
+            "ALTER DOMAIN core.obr_amount DROP CONSTRAINT chk_obr_amount; UPDATE accounts.accounts"
+            " SET obr_frozen_amount = -25, obr_available_amount = 125 WHERE obr_partitioned"
+        ),
+    ],
+)
+def test_reconciliation_finds_evidence_of_what_is_not(obr: Resolution, change: str) -> None:
+    """More evidence than accounts, less, twice the same, or the amount with the other sign, whose hash is the same."""
+    obr.customer("100.00")
+    obr.activate()
+    assert obr.reconcile()["differences"] == 0
+    root = obr.bank.connect("superuser")
+    for table in ("accounts.accounts", "core.obr_account_partitions"):
+        root.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL".encode())
+    for statement in change.format(evidence="core.obr_account_partitions").split("; "):
+        root.execute(statement.encode(), {"other": obr.till})
+    assert obr.reconcile()["differences"] == 1
+
+
 def test_each_event_is_published_once_in_the_same_transaction(obr: Resolution) -> None:
     obr.customer("100.00")
     obr.activate()

@@ -139,18 +139,55 @@ def test_activation_unwinding_and_standings_amid_postings_and_holds(obr: Resolut
     assert wrong == []
 
 
-def test_who_keeps_an_activation_waiting_is_named(obr: Resolution) -> None:
+@pytest.mark.parametrize(
+    ("role", "work"),
+    [
+        ("app_user", "SELECT accounts.create_hold(%s, 1, 'early')"),
+        ("app_user", "UPDATE accounts.accounts SET updated_at = now() WHERE account_id = %s"),
+        ("migrate_user", "LOCK TABLE core.ledger_lock IN SHARE MODE"),
+    ],
+)
+def test_who_keeps_an_activation_waiting_is_named(obr: Resolution, role: str, work: str) -> None:
     account = obr.customer("100.00")
-    early = obr.bank.connect("app_user")
+    early = obr.bank.connect(role)
     obr.officer.execute("SET lock_timeout = '50ms'")
     with early.transaction():
-        obr.spend(account, "90.00", early)
-        with pytest.raises(
-            psycopg.errors.LockNotAvailable, match=rf"by session {early.info.backend_pid} \(bank_core_app_user\)"
-        ):
+        early.execute(work.encode(), [account] if "%s" in work else None)
+        named = rf"standing still by session {early.info.backend_pid} \(bank_core_{role}\)"
+        with pytest.raises(psycopg.errors.LockNotAvailable, match=named):
             obr.activate()
     assert obr.state()["resolution_state"] == "pre_positioned"
     obr.activate()
+
+
+def test_who_reconciles_and_does_not_end_is_named(obr: Resolution) -> None:
+    early = obr.bank.connect("app_user")
+    obr.officer.execute("SET lock_timeout = '50ms'")
+    with early.transaction():
+        obr.reconcile(early)
+        named = rf"the resolution state is in use by session {early.info.backend_pid} \(bank_core_app_user\)"
+        with pytest.raises(psycopg.errors.LockNotAvailable, match=named):
+            obr.activate()
+    obr.activate()
+
+
+def test_who_posted_and_then_reconciles_does_not_take_an_activation_down(obr: Resolution) -> None:
+    """He would wait for the activation, which waits for him: the deadlock could end either."""
+    account = obr.customer("100.00")
+    early, officer = obr.bank.connect("app_user"), obr.bank.connect("resolution_officer")
+    waiting = threading.Thread(target=lambda: obr.activate(conn=officer))
+    early.execute("BEGIN")
+    obr.spend(account, "90.00", early)
+    assert obr.reconcile(early)["differences"] == 0  # nobody is in the way
+    early.execute("ROLLBACK AND CHAIN")
+    obr.spend(account, "90.00", early)
+    waiting.start()
+    _until(obr, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'core.ledger_lock'::regclass)")
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        obr.reconcile(early)
+    early.execute("ROLLBACK")
+    waiting.join()
+    assert obr.split(account) == ("25.00", "75.00")
 
 
 def test_a_posting_under_way_is_waited_for(obr: Resolution) -> None:

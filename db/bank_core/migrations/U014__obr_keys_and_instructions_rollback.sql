@@ -1,6 +1,7 @@
 DROP FUNCTION core.obr_revoke_key(text, text, text [], text, text, text, text);
 DROP FUNCTION core.obr_register_key(text, text, jsonb, timestamptz, timestamptz, text [], text, text, text, text);
 DROP FUNCTION core.obr_enter();
+DROP FUNCTION core.lock_holders(regclass);
 DROP FUNCTION core.obr_keep_documents(text [], uuid, text, text);
 DROP FUNCTION core.obr_authority(text [], text, jsonb, boolean);
 DROP FUNCTION core.refuse_replayed(text []);

@@ -239,7 +239,13 @@ BEGIN
     SET allows_debit = rule.allows_debit, allows_credit = rule.allows_credit, version = x.version + 1,
         updated_at = clock_timestamp()
     WHERE x.account_id = NEW.account_id
-    RETURNING x.balance, x.available_balance, x.version INTO a;
+    RETURNING x.balance, x.available_balance, x.version, x.status, x.restriction_reason INTO a;
+    -- A function that the same statement calls may have gone on from NEW: what NEW may do would then be said last, of a
+    -- standing that is another one by now.
+    IF (a.status, a.restriction_reason) IS DISTINCT FROM (NEW.status, NEW.restriction_reason) THEN
+        RAISE EXCEPTION 'account %: its standing changes once in a statement', OLD.account_id
+            USING ERRCODE = 'NB017', CONSTRAINT = 'STATUS_TRANSITION_REFUSED';
+    END IF;
     IF NEW.status = 'CLOSED' AND (a.balance <> 0 OR a.available_balance <> 0) THEN
         RAISE EXCEPTION 'account % is closed only without balance and holds', OLD.account_id
             USING ERRCODE = 'NB017', CONSTRAINT = 'ACCOUNT_NOT_EMPTY';
@@ -282,6 +288,11 @@ DECLARE
     present timestamptz;
     wrong record;
 BEGIN
+    -- An older snapshot would not see the holders of whom it waited for.
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'holders come and go in READ COMMITTED: somebody else''s may have come meanwhile'
+            USING ERRCODE = 'NB023', CONSTRAINT = 'READ_COMMITTED_REQUIRED';
+    END IF;
     PERFORM FROM accounts.accounts AS a WHERE a.account_id = account FOR NO KEY UPDATE;
     present := clock_timestamp();
     SELECT m.moment, sum(h.balance_share_pct) AS shares INTO wrong

@@ -46,12 +46,12 @@ LANGUAGE sql STABLE AS $$
     ORDER BY 1
 $$;
 
--- What to publish now. Call it in a transaction and mark before its end: it keeps other relays out until then.
 -- Held by the relay at work; as core.ledger_lock, a table that nobody else may lock.
 CREATE TABLE core.relay_lock (nothing boolean CONSTRAINT relay_lock_pkey PRIMARY KEY CONSTRAINT chk_relay_lock_nothing CHECK (false));
 
 COMMENT ON TABLE core.relay_lock IS 'Locked by the relay at work; has no rows.';
 
+-- What to publish now. Call it in a transaction and mark before its end: it keeps other relays out until then.
 -- A row that waits for its next attempt holds back every later row of the same accounts.
 CREATE FUNCTION core.outbox_read(p_limit integer DEFAULT 100)
 RETURNS TABLE (

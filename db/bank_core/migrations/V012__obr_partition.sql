@@ -140,7 +140,7 @@ FOR EACH ROW EXECUTE FUNCTION accounts.account_birth_in_resolution();
 ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_birth_in_resolution;
 
 -- Who changes a standing or holders takes the ledger's lock before any row, as who moves money does: an activation
--- waits for him, or he for it, and they never wait for each other.
+-- waits for him, or he for it, and they never wait for each other. So does who writes updated_at alone: he locks the row.
 CREATE FUNCTION core.enter_ledger_first() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -149,7 +149,7 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER trg_accounts_enters_ledger BEFORE UPDATE OF status, restriction_reason ON accounts.accounts
+CREATE TRIGGER trg_accounts_enters_ledger BEFORE UPDATE OF status, restriction_reason, updated_at ON accounts.accounts
 FOR EACH STATEMENT EXECUTE FUNCTION core.enter_ledger_first();
 CREATE TRIGGER trg_acct_party_rel_enters_ledger BEFORE INSERT OR UPDATE OR DELETE ON accounts.account_party_relationships
 FOR EACH STATEMENT EXECUTE FUNCTION core.enter_ledger_first();

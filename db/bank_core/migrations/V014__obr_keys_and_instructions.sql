@@ -255,6 +255,21 @@ LANGUAGE sql AS $$
     FROM unnest(p_documents) WITH ORDINALITY AS d (document, n)
 $$;
 
+-- Who has locked rows of a table, or the table: on the day, somebody must be able to end that session.
+CREATE FUNCTION core.lock_holders(p_relation regclass) RETURNS text
+LANGUAGE sql AS $$
+    SELECT coalesce(string_agg(DISTINCT
+        concat('session ' || l.pid, ' (' || a.usename || ')', 'prepared transaction ' || x.gid), ', '),
+        'a session that has ended since')
+    FROM pg_locks AS l
+    LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
+    LEFT JOIN pg_locks AS t ON t.locktype = 'transactionid' AND t.virtualtransaction = l.virtualtransaction AND l.pid IS NULL
+    LEFT JOIN pg_prepared_xacts AS x ON x.transaction = t.transactionid
+    WHERE l.locktype = 'relation' AND l.relation = p_relation AND l.mode <> 'AccessShareLock' AND l.granted
+        AND l.pid IS DISTINCT FROM pg_backend_pid()
+        AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+$$;
+
 -- Before anything: the right role, an isolation in which waiting for others means seeing what they did, and the
 -- singleton's row, locked (AD-4, AD-7).
 CREATE FUNCTION core.obr_enter() RETURNS core.obr_resolution_state
@@ -269,8 +284,13 @@ BEGIN
         RAISE EXCEPTION 'a resolution runs in READ COMMITTED: it must see what ended while it waited'
             USING ERRCODE = 'NB023', CONSTRAINT = 'READ_COMMITTED_REQUIRED';
     END IF;
-    SELECT x.* INTO s FROM core.obr_resolution_state AS x WHERE x.id = 'current' FOR UPDATE;
-    IF NOT FOUND THEN
+    BEGIN
+        SELECT x.* INTO s FROM core.obr_resolution_state AS x WHERE x.id = 'current' FOR UPDATE;
+    EXCEPTION WHEN lock_not_available THEN
+        RAISE EXCEPTION 'the resolution state is in use by %', core.lock_holders('core.obr_resolution_state')
+            USING ERRCODE = 'lock_not_available';
+    END;
+    IF s.id IS NULL THEN
         RAISE EXCEPTION 'core.obr_resolution_state has no row' USING ERRCODE = 'NB030', CONSTRAINT = 'OBR_STATE_TABLE_EMPTY';
     END IF;
     RETURN s;
@@ -394,6 +414,7 @@ REVOKE EXECUTE ON FUNCTION
     core.refuse_replayed(text []),
     core.obr_authority(text [], text, jsonb, boolean),
     core.obr_keep_documents(text [], uuid, text, text),
+    core.lock_holders(regclass),
     core.obr_enter(),
     core.obr_register_key(text, text, jsonb, timestamptz, timestamptz, text [], text, text, text, text),
     core.obr_revoke_key(text, text, text [], text, text, text, text)

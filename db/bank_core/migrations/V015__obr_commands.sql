@@ -348,21 +348,13 @@ LANGUAGE sql AS $$
             'correlation_id', p_event.correlation_id), p_event.trace_id, p_event.correlation_id)
 $$;
 
--- Nobody else moves money or holds from here on. Who stands in the way for longer than lock_timeout is named: on the day,
--- somebody must be able to end that session.
+-- Nobody else moves money or holds from here on. Who stands in the way for longer than lock_timeout is named.
 CREATE FUNCTION core.enter_ledger_alone() RETURNS void
 LANGUAGE plpgsql AS $$
-DECLARE
-    present text;
 BEGIN
     LOCK TABLE core.ledger_lock IN EXCLUSIVE MODE;
 EXCEPTION WHEN lock_not_available THEN
-    SELECT string_agg(concat(l.pid, ' (', a.usename, ')'), ', ' ORDER BY l.pid) INTO present
-    FROM pg_locks AS l
-    LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
-    WHERE l.locktype = 'relation' AND l.relation = 'core.ledger_lock'::regclass AND l.mode = 'RowShareLock' AND l.granted
-        AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
-    RAISE EXCEPTION 'the ledger is kept from standing still by session %', coalesce(present, 'that has ended since')
+    RAISE EXCEPTION 'the ledger is kept from standing still by %', core.lock_holders('core.ledger_lock')
         USING ERRCODE = 'lock_not_available';
 END
 $$;
@@ -646,7 +638,7 @@ $$;
 
 -- Compare what is with what should be, and put the answer on record. Daily. Accounts and evidence are compared by a sum
 -- over a hash of each, from a start that nobody could know before: only where the sums differ, or an account is wrong by
--- itself, are the two joined, to say where. EXECUTE, since only then does plpgsql let several processes share the work.
+-- itself, are the two joined, to say where. The hash of a number leaves out its sign, so the start tells it. EXECUTE, since only then does plpgsql let several processes share the work.
 CREATE FUNCTION core.obr_reconcile(
     p_actor text, p_trace_id text, p_correlation_id text, OUT event core.obr_partition_events, OUT differences bigint
 )
@@ -661,6 +653,15 @@ DECLARE
     by_currency jsonb;
     listed jsonb := '[]';
 BEGIN
+    -- The singleton's row comes before the ledger's lock. Who has that lock already does not wait for the row: an
+    -- activation has it, and waits for him.
+    IF EXISTS (
+        SELECT FROM pg_locks AS l
+        WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.relation = 'core.ledger_lock'::regclass
+            AND l.mode <> 'AccessShareLock'
+    ) THEN
+        PERFORM FROM core.obr_resolution_state AS x WHERE x.id = 'current' FOR UPDATE NOWAIT;
+    END IF;
     SELECT x.* INTO s FROM core.obr_resolution_state AS x WHERE x.id = 'current' FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'core.obr_resolution_state has no row' USING ERRCODE = 'NB030', CONSTRAINT = 'OBR_STATE_TABLE_EMPTY';
@@ -681,7 +682,8 @@ BEGIN
                 sum(a.obr_available_amount::numeric) FILTER (WHERE a.obr_partitioned) AS available,
                 count(core.obr_problem($1 AND NOT a.is_internal AND a.jurisdiction = $2, a.obr_partitioned, a.balance,
                     a.obr_frozen_amount, a.obr_available_amount, a.obr_frozen_amount)) AS wrong,
-                sum(hash_numeric_extended(a.obr_frozen_amount, uuid_hash_extended(a.account_id, $3)))
+                sum(hash_numeric_extended(a.obr_frozen_amount, uuid_hash_extended(a.account_id,
+                    CASE WHEN a.obr_frozen_amount < 0 THEN ~$3 ELSE $3 END)))
                     FILTER (WHERE a.obr_partitioned AND a.obr_frozen_amount <> 0) AS digest
             FROM accounts.accounts AS a
             GROUP BY a.currency
@@ -691,7 +693,8 @@ BEGIN
     USING active, s.jurisdiction, start;
     IF active THEN
         EXECUTE $look$
-            SELECT coalesce(sum(hash_numeric_extended(p.frozen_amount, uuid_hash_extended(p.account_id, $2))), 0)
+            SELECT coalesce(sum(hash_numeric_extended(p.frozen_amount, uuid_hash_extended(p.account_id,
+                CASE WHEN p.frozen_amount < 0 THEN ~$2 ELSE $2 END))), 0)
             FROM core.obr_account_partitions AS p
             WHERE p.event_id = $1 AND p.frozen_amount <> 0
             $look$
@@ -699,19 +702,27 @@ BEGIN
         USING evidence, start;
     END IF;
     IF differences > 0 OR live <> kept THEN
-        SELECT count(*), jsonb_agg(jsonb_build_object('account_id', d.account_id, 'problem', d.problem,
+        SELECT greatest(count(*), (live <> kept)::integer), jsonb_agg(jsonb_build_object(
+            'account_id', d.account_id, 'problem', d.problem,
             'balance', d.balance::text, 'frozen', d.frozen::text, 'available', d.available::text,
             'expected', d.expected::text)) FILTER (WHERE d.n <= 100)
         INTO differences, listed
         FROM (
             SELECT x.*, row_number() OVER () AS n
             FROM (
-                SELECT a.account_id, a.balance, a.obr_frozen_amount AS frozen, a.obr_available_amount AS available,
-                    coalesce(p.frozen_amount, 0) AS expected,
-                    core.obr_problem(active AND NOT a.is_internal AND a.jurisdiction = s.jurisdiction, a.obr_partitioned,
-                        a.balance, a.obr_frozen_amount, a.obr_available_amount, coalesce(p.frozen_amount, 0)) AS problem
+                SELECT coalesce(a.account_id, p.account_id) AS account_id, a.balance, a.obr_frozen_amount AS frozen,
+                    a.obr_available_amount AS available, coalesce(p.frozen_amount, 0) AS expected,
+                    CASE
+                        WHEN p.frozen_amount <> 0
+                            AND (a.obr_partitioned OR (NOT a.is_internal AND a.jurisdiction = s.jurisdiction)) IS NOT TRUE
+                            THEN 'is in the evidence alone'
+                        ELSE core.obr_problem(active AND NOT a.is_internal AND a.jurisdiction = s.jurisdiction, a.obr_partitioned,
+                            a.balance, a.obr_frozen_amount, a.obr_available_amount, coalesce(p.frozen_amount, 0))
+                    END AS problem
                 FROM accounts.accounts AS a
-                LEFT JOIN core.obr_account_partitions AS p ON p.event_id = evidence AND p.account_id = a.account_id
+                FULL JOIN (
+                    SELECT y.account_id, y.frozen_amount FROM core.obr_account_partitions AS y WHERE y.event_id = evidence
+                ) AS p ON p.account_id = a.account_id
             ) AS x
             WHERE x.problem IS NOT NULL
         ) AS d;

@@ -30,7 +30,8 @@ class ResolutionStatus:
     (``as_of``).
 
     ``officer_keys``, ``regulator_keys``: how many officers and keys of the regulator may sign now; ``keys_until``: when
-    the first of these keys expires.
+    the first of these keys expires. ``first_keys``: the first two officers' keys are still to be registered, for which
+    nobody signs.
 
     ``frozen``, ``available``: sums by currency over the accounts of the partition, amounts as text; empty unless
     activated.
@@ -63,6 +64,7 @@ class ResolutionStatus:
     officer_keys: int
     regulator_keys: int
     keys_until: datetime | None
+    first_keys: bool
     accounts_partitioned: int
     frozen: Mapping[str, str]
     available: Mapping[str, str]
@@ -101,11 +103,12 @@ def status_document(status: ResolutionStatus, *, project: str, environment: str)
         ("drill_id", "drill_outcome", "drill_ended_at", "drill_report_sha256"),
         ("officer_keys", "regulator_keys", "keys_until"),
     )
+    apart = {*last, *seal, *drill, *keys, "first_keys", "as_of"}
     return {
         "kind": "obr-status",
         "project": project,
         "environment": environment,
-        **{name: value for name, value in facts.items() if name not in {*last, *seal, *drill, *keys, "as_of"}},
+        **{name: value for name, value in facts.items() if name not in apart},
         "last_event": _part(facts, last),
         "seal": _part(facts, seal),
         "last_drill": _part(facts, drill),
@@ -117,7 +120,9 @@ def status_document(status: ResolutionStatus, *, project: str, environment: str)
 def readiness_gaps(status: ResolutionStatus) -> list[str]:
     """What about the keys would be in the way on the day, or soon, in sentences."""
     gaps: list[str] = []
-    if status.officer_keys < _OFFICERS:
+    if status.first_keys:
+        gaps.append("the first two officers' keys are still to be registered: `neonctl obr keys add --kind officer`")
+    elif status.officer_keys < _OFFICERS:
         gaps.append(
             f"{status.officer_keys} of {_OFFICERS} officers have a valid key: no key can be added or revoked,"
             " and in an emergency nobody can act for the regulator"

@@ -203,6 +203,10 @@ def wanted_object_grants(desired: Desired, database: str, found: DatabaseSnapsho
     declared = {*desired.platform.databases[database].schemas, "public"}
     left = {g for g in found.grants if g.kind in OBJECT_KINDS and g.object.split(".", 1)[0] in declared}
     wanted = left if committed is None else set(parse(committed))
+    # A function that the file does not know, from a repeatable file say: without its owner's own EXECUTE nothing that
+    # runs as the owner could call it any more.
+    known, migrator = {grant.object for grant in wanted}, role_name(database, "migrate_user")
+    wanted |= {g for g in left if g.kind == "function" and g.grantee == migrator and g.object not in known}
     for rule in desired.platform.databases[database].column_grants:
         if rule.table not in found.tables:
             continue

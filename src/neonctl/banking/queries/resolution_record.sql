@@ -5,7 +5,7 @@ SELECT s.jurisdiction, s.resolution_state, s.haircut_pct, s.de_minimis_amount, s
     l.seal_no, l.seal_hash, l.sealed_at,
     d.drill_id, d.outcome AS drill_outcome, d.ended_at AS drill_ended_at, d.report_sha256::bytea AS drill_report_sha256,
     (SELECT count(*) FROM core.obr_partition_events) AS events,
-    k.officer_keys, k.regulator_keys, k.keys_until,
+    k.officer_keys, k.regulator_keys, k.keys_until, k.first_keys,
     p.accounts_partitioned, p.frozen, p.available,
     statement_timestamp() AS as_of
 FROM core.obr_resolution_state AS s
@@ -22,11 +22,16 @@ LEFT JOIN LATERAL (
     SELECT x.drill_id, x.outcome, x.ended_at, x.report_sha256 FROM core.obr_drills AS x ORDER BY x.recorded_at DESC LIMIT 1
 ) AS d ON true
 CROSS JOIN LATERAL (
-    SELECT count(DISTINCT x.name) FILTER (WHERE x.kind = 'officer') AS officer_keys,
-        count(*) FILTER (WHERE x.kind = 'regulator') AS regulator_keys, min(x.valid_until) AS keys_until
-    FROM core.obr_keys AS x
-    WHERE x.valid_from <= statement_timestamp() AND (x.valid_until IS NULL OR x.valid_until > statement_timestamp())
-        AND NOT EXISTS (SELECT FROM core.obr_key_revocations AS r WHERE r.key_id = x.key_id)
+    SELECT count(DISTINCT x.name) FILTER (WHERE x.kind = 'officer' AND x.valid) AS officer_keys,
+        count(*) FILTER (WHERE x.kind = 'regulator' AND x.valid) AS regulator_keys,
+        min(x.valid_until) FILTER (WHERE x.valid) AS keys_until,
+        count(*) FILTER (WHERE x.kind = 'officer') < 2 AS first_keys
+    FROM (
+        SELECT y.name, y.kind, y.valid_until,
+            y.valid_from <= statement_timestamp() AND (y.valid_until IS NULL OR y.valid_until > statement_timestamp())
+            AND NOT EXISTS (SELECT FROM core.obr_key_revocations AS r WHERE r.key_id = y.key_id) AS valid
+        FROM core.obr_keys AS y
+    ) AS x
 ) AS k
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(c.accounts), 0)::bigint AS accounts_partitioned,
