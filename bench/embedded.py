@@ -15,8 +15,8 @@ from neonctl.local.state import Platform, set_faults
 from neonctl.settings import Settings
 
 LATENCY_MS = 50
-#: What a compute has that holds a million accounts; the embedded platform makes do with 16 MB. And no checkpoint between
-#: two that are compared: the first to write a page after one pays for it, but on Neon, whose storage keeps pages.
+#: What a compute has that holds a million accounts; the embedded platform makes do with 16 MB. And no checkpoint
+#: between two that are compared: the first to write a page after one pays for it, but not on Neon.
 _MEMORY = "shared_buffers = '1GB'\nmax_wal_size = '12GB'\ncheckpoint_timeout = '1h'\n"
 
 

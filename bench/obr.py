@@ -192,8 +192,9 @@ def _gate(owner: Any, officer: Any, orders: _Orders, uri: str, runs: int) -> dic
                 orders.order("activate", haircut="0.2500", de_minimis="0.00", equal_shares=False),
                 haircut=HAIRCUT,
             )
-        for _ in range(runs):
-            for name in (("off" if kind == "inactive" else "off_again"), kind):
+        for turn in range(2 * runs + 1):  # more of them: they differ by less than one turn from the next
+            pair = ("off" if kind == "inactive" else "off_again", kind)
+            for name in pair if turn % 2 else reversed(pair):
                 _switch(owner, on=name == kind)
                 rate = _rate(uri)
                 rates[name].append(1 / rate)
