@@ -288,11 +288,14 @@ def test_evidence_of_a_balance_that_never_was_is_exposed(under_way):
 
 def test_an_export_is_the_same_bytes_each_time_and_holds_what_was_signed(history):
     reader = history.connect("readonly")
-    events, documents = read_events(reader), read_instructions(reader)
+    record, again = (read_record(reader, files=True) for _ in range(2))
     for form in ("csv", "json"):
-        assert export_bytes(events, documents, form) == export_bytes(list(events), list(documents), form)
-        assert documents[-3].document.encode() in export_bytes(events, documents, form)
-    exported = json.loads(export_bytes(events, documents, "json"))["events"]
+        assert export_bytes(record, form) == export_bytes(again, form)
+        assert record.documents[-3].document.encode() in export_bytes(record, form)
+    exported = json.loads(export_bytes(record, "json"))["events"]
+    (kept,) = (each for each in exported if each["permanent_haircut"] is not None)
+    digest = hashlib.sha256(kept["permanent_haircut"].encode()).hexdigest()
+    assert digest == kept["metadata"]["permanent_haircut_sha256"]
     assert [len(each["instructions"]) for each in exported] == [1, 2, 0, 1, 1]
     assert "replayed" not in exported[0]
     formula = replace(events[0], rbnz_instruction_ref="=cmd|' /C calc'!A0")

@@ -8,6 +8,7 @@ DROP TRIGGER trg_accounts_obr_frozen ON accounts.accounts;
 DROP FUNCTION accounts.account_birth_in_resolution();
 DROP FUNCTION accounts.lift_in_resolution();
 DROP FUNCTION accounts.keep_obr_frozen();
+DROP FUNCTION core.obr_evidence(uuid, bigint);
 DROP TABLE core.obr_holder_partitions;
 DROP TABLE core.obr_account_partitions;
 DROP INDEX accounts.idx_accounts_obr_partition_active;

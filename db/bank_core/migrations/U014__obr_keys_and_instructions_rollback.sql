@@ -10,6 +10,7 @@ DROP FUNCTION core.jws_json(text, integer);
 DROP FUNCTION core.jws_part(text, integer);
 DROP FUNCTION core.jwk_thumbprint(jsonb);
 DROP FUNCTION core.base64url(bytea);
+DROP TABLE core.obr_permanent_haircuts;
 DROP TABLE core.obr_instructions;
 DROP TABLE core.obr_key_revocations;
 DROP TABLE core.obr_keys;

@@ -41,7 +41,10 @@ COMMENT ON COLUMN core.log_seal_entries.facts IS 'Hash of what never changes of 
 
 -- Other append-only tables that seals are over, each with a column xid: the transaction that wrote the row. Which rows a
 -- seal is over is said by a range of transactions that have all ended, so it never changes afterwards.
-CREATE TABLE core.sealed_tables (relation text NOT NULL CONSTRAINT sealed_tables_pkey PRIMARY KEY);
+CREATE TABLE core.sealed_tables (
+    relation text NOT NULL CONSTRAINT sealed_tables_pkey PRIMARY KEY,
+    by_itself boolean NOT NULL DEFAULT false
+);
 
 CREATE TABLE core.log_seal_records (
     relation text NOT NULL,
@@ -55,6 +58,7 @@ CREATE TABLE core.log_seal_records (
 );
 
 COMMENT ON TABLE core.sealed_tables IS 'Append-only tables beside the chains that seals are over.';
+COMMENT ON COLUMN core.sealed_tables.by_itself IS 'What is new there is sealed although no account moved.';
 COMMENT ON TABLE core.log_seal_records IS 'Which of their rows a seal is over: those of transactions from_xid up to, not including, upto_xid. Append-only.';
 COMMENT ON COLUMN core.log_seal_records.hash IS 'Over the hashes of the rows (record_send), in the order of those hashes.';
 
@@ -95,6 +99,29 @@ BEGIN
         FROM core.log_seal_records AS r
         WHERE r.seal_no = p_seal_no
     );
+END
+$$;
+
+-- Is there anything new in the tables that are sealed by themselves?
+CREATE FUNCTION core.records_to_seal() RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    horizon xid8 := pg_snapshot_xmin(pg_current_snapshot());
+    t record;
+    found_one boolean;
+BEGIN
+    FOR t IN
+        SELECT s.relation, coalesce((SELECT max(r.upto_xid) FROM core.log_seal_records AS r WHERE r.relation = s.relation), '0') AS since
+        FROM core.sealed_tables AS s
+        WHERE s.by_itself
+    LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s AS x WHERE x.xid >= $1 AND x.xid < $2)', t.relation::regclass)
+        INTO found_one USING t.since, horizon;
+        IF found_one THEN
+            RETURN true;
+        END IF;
+    END LOOP;
+    RETURN false;
 END
 $$;
 
@@ -149,7 +176,7 @@ BEGIN
             || int4send(e.version) || e.facts, '' ORDER BY e.account_id), ''))
     INTO accounts, log_rows, hold_rows, batch_hash
     FROM entries AS e;
-    created := accounts > 0;
+    created := accounts > 0 OR core.records_to_seal();
     IF created THEN
         records := core.seal_records(seal_no);
         batch_hash := CASE WHEN records IS NULL THEN batch_hash ELSE sha256(batch_hash || records) END;
@@ -172,5 +199,5 @@ BEGIN
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION core.seal_log(text, text), core.seal_records(bigint) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION core.seal_log(text, text), core.seal_records(bigint), core.records_to_seal() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION core.seal_log(text, text) TO bank_core_app_user;

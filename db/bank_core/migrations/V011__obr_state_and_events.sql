@@ -100,6 +100,64 @@ ALTER TABLE core.obr_partition_events ENABLE ALWAYS TRIGGER trg_obr_partition_ev
 ALTER TABLE core.obr_partition_events ENABLE ALWAYS TRIGGER trg_obr_partition_events_no_delete;
 ALTER TABLE core.obr_partition_events ENABLE ALWAYS TRIGGER trg_obr_partition_events_no_truncate;
 
+-- Everything that is put on record about a resolution, in one chain: each row of the record's tables, in the order in
+-- which they were written, by its hash; what an event says of its evidence is part of the event's row. A row that is
+-- altered, removed, added or moved past the triggers is named by it; a chain that was made anew, by the seals (V007).
+CREATE TABLE core.obr_chain (
+    link_no bigint NOT NULL CONSTRAINT obr_chain_pkey PRIMARY KEY,
+    relation text NOT NULL,
+    row_key text NOT NULL,
+    row_hash bytea NOT NULL,
+    previous_hash bytea NOT NULL,
+    link_hash bytea NOT NULL CONSTRAINT uniq_obr_chain_link_hash UNIQUE,
+    xid xid8 NOT NULL,
+    CONSTRAINT uniq_obr_chain_row UNIQUE (relation, row_key),
+    CONSTRAINT chk_obr_chain_link_no CHECK (link_no >= 1),
+    CONSTRAINT chk_obr_chain_hashes
+    CHECK (octet_length(row_hash) = 32 AND octet_length(previous_hash) = 32 AND octet_length(link_hash) = 32)
+);
+
+CREATE INDEX idx_obr_chain_xid ON core.obr_chain (xid);
+INSERT INTO core.sealed_tables (relation, by_itself) VALUES ('core.obr_chain', true);
+
+COMMENT ON TABLE core.obr_chain IS 'The hash chain over all rows of the resolution''s record. Append-only, written by trigger.';
+COMMENT ON COLUMN core.obr_chain.row_hash IS 'SHA-256 of the row as jsonb text, its times in UTC.';
+COMMENT ON COLUMN core.obr_chain.link_hash IS 'SHA-256 of previous_hash, link_no, relation and row_key with their lengths, row_hash.';
+COMMENT ON COLUMN core.obr_chain.xid IS 'The transaction that wrote it: by it seals say which links they are over.';
+
+CREATE TRIGGER trg_obr_chain_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON core.obr_chain
+FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
+CREATE TRIGGER trg_obr_chain_written_by_trigger BEFORE INSERT ON core.obr_chain
+FOR EACH STATEMENT WHEN (pg_trigger_depth() < 1) EXECUTE FUNCTION core.refuse_direct_write();
+ALTER TABLE core.obr_chain ENABLE ALWAYS TRIGGER trg_obr_chain_append_only;
+ALTER TABLE core.obr_chain ENABLE ALWAYS TRIGGER trg_obr_chain_written_by_trigger;
+
+-- TG_ARGV[0]: the column that the row is named by. How values are written must not depend on who writes the row.
+CREATE FUNCTION core.link_obr_record() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET bytea_output = 'hex' AS $$
+DECLARE
+    facts jsonb := to_jsonb(NEW);
+    l core.obr_chain;
+BEGIN
+    PERFORM FROM core.obr_resolution_state AS s WHERE s.id = 'current' FOR UPDATE; -- one link after the other
+    SELECT c.link_no + 1, c.link_hash INTO l.link_no, l.previous_hash FROM core.obr_chain AS c ORDER BY c.link_no DESC LIMIT 1;
+    l.link_no := coalesce(l.link_no, 1);
+    l.previous_hash := coalesce(l.previous_hash, '\x0000000000000000000000000000000000000000000000000000000000000000');
+    l.relation := TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME;
+    l.row_key := facts ->> TG_ARGV[0];
+    l.row_hash := sha256(convert_to(facts::text, 'UTF8'));
+    l.link_hash := sha256(l.previous_hash || int8send(l.link_no) || convert_to(concat(octet_length(l.relation), ':', l.relation,
+        octet_length(l.row_key), ':', l.row_key), 'UTF8') || l.row_hash);
+    l.xid := pg_current_xact_id();
+    INSERT INTO core.obr_chain SELECT l.*;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER trg_obr_partition_events_linked AFTER INSERT ON core.obr_partition_events
+FOR EACH ROW EXECUTE FUNCTION core.link_obr_record('event_no');
+ALTER TABLE core.obr_partition_events ENABLE ALWAYS TRIGGER trg_obr_partition_events_linked;
+
 -- pg_trigger_depth() is 1 here for whoever writes the row himself, more where an event does.
 CREATE FUNCTION core.guard_obr_state() RETURNS trigger
 LANGUAGE plpgsql AS $$
@@ -146,6 +204,6 @@ FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
 ALTER TABLE core.obr_resolution_state ENABLE ALWAYS TRIGGER trg_obr_resolution_state_guard;
 ALTER TABLE core.obr_resolution_state ENABLE ALWAYS TRIGGER trg_obr_resolution_state_kept;
 
-REVOKE EXECUTE ON FUNCTION core.guard_obr_state() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION core.guard_obr_state(), core.link_obr_record() FROM PUBLIC;
 
 INSERT INTO core.obr_resolution_state (id, resolution_state) VALUES ('current', 'pre_positioned') ON CONFLICT (id) DO NOTHING;

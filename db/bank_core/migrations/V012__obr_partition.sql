@@ -61,6 +61,47 @@ ALTER TABLE core.obr_account_partitions ENABLE ALWAYS TRIGGER trg_obr_account_pa
 ALTER TABLE core.obr_holder_partitions ENABLE ALWAYS TRIGGER trg_obr_holder_partitions_append_only;
 ALTER TABLE core.obr_holder_partitions ENABLE ALWAYS TRIGGER trg_obr_holder_partitions_written_by_trigger;
 
+-- Hashes of an event's evidence, of so many accounts each, in the order of their ids. They stand in the event's row, and
+-- so in the chain. A piece reaches from behind the one before up to its own last account; the last one has no end. A number
+-- is negative that counts a holder who is no party.
+CREATE FUNCTION core.obr_evidence(p_event_id uuid, p_accounts bigint DEFAULT 100000) RETURNS jsonb
+LANGUAGE plpgsql AS $$
+DECLARE
+    pieces jsonb := '[]';
+    since uuid;
+    upto uuid;
+    a record;
+    h record;
+BEGIN
+    LOOP
+        SELECT p.account_id INTO upto
+        FROM core.obr_account_partitions AS p
+        WHERE p.event_id = p_event_id AND (since IS NULL OR p.account_id > since)
+        ORDER BY p.account_id
+        OFFSET p_accounts - 1
+        LIMIT 1;
+        SELECT count(*) AS n, sha256(coalesce(string_agg(uuid_send(p.account_id) || int8send(p.log_seq)
+            || convert_to(p.currency, 'UTF8') || numeric_send(p.balance_at) || numeric_send(p.frozen_amount)
+            || numeric_send(p.available_amount), '' ORDER BY p.account_id), '')) AS hash
+        INTO a
+        FROM core.obr_account_partitions AS p
+        WHERE p.event_id = p_event_id AND (since IS NULL OR p.account_id > since) AND (upto IS NULL OR p.account_id <= upto);
+        SELECT count(*) AS n, sha256(coalesce(string_agg(uuid_send(p.account_id)
+            || int2send(CASE WHEN p.party_id IS NULL THEN -p.holder_no ELSE p.holder_no END) || coalesce(uuid_send(p.party_id), '')
+            || numeric_send(p.share_pct) || numeric_send(p.balance_at) || numeric_send(p.frozen_amount)
+            || numeric_send(p.available_amount), '' ORDER BY p.account_id, p.holder_no), '')) AS hash
+        INTO h
+        FROM core.obr_holder_partitions AS p
+        WHERE p.event_id = p_event_id AND (since IS NULL OR p.account_id > since) AND (upto IS NULL OR p.account_id <= upto);
+        pieces := pieces || jsonb_build_object('upto', upto, 'accounts', a.n, 'accounts_sha256', encode(a.hash, 'hex'),
+            'holders', h.n, 'holders_sha256', encode(h.hash, 'hex'));
+        EXIT WHEN upto IS NULL;
+        since := upto;
+    END LOOP;
+    RETURN pieces;
+END
+$$;
+
 -- A posting or a hold on an account of the partition, after the change as everything that looks at single rows of this
 -- table is (V002). WHEN is as short as can be: Postgres parses it again in each statement. No search_path of its own, which
 -- each call would set and put back: only the ledger's functions move a balance, and they have theirs.
@@ -157,6 +198,6 @@ ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_enters_ledger;
 ALTER TABLE accounts.account_party_relationships ENABLE ALWAYS TRIGGER trg_acct_party_rel_enters_ledger;
 
 REVOKE EXECUTE ON FUNCTION
-    core.enter_ledger_first(), accounts.keep_obr_frozen(), accounts.lift_in_resolution(), accounts.account_birth_in_resolution()
+    core.obr_evidence(uuid, bigint), core.enter_ledger_first(), accounts.keep_obr_frozen(), accounts.lift_in_resolution(), accounts.account_birth_in_resolution()
 FROM PUBLIC;
 GRANT INSERT, UPDATE (obr_prepositioned, description) ON core.products TO bank_core_resolution_officer;

@@ -49,6 +49,13 @@ CREATE TABLE core.obr_instructions (
     CONSTRAINT chk_obr_instructions_document_no CHECK (document_no IN (1, 2))
 );
 
+-- What an unwind's instruction names by its hash.
+CREATE TABLE core.obr_permanent_haircuts (
+    event_id uuid NOT NULL CONSTRAINT obr_permanent_haircuts_pkey PRIMARY KEY
+    CONSTRAINT fk_obr_permanent_haircuts_event_id REFERENCES core.obr_partition_events (event_id),
+    file text NOT NULL
+);
+
 CREATE INDEX idx_obr_instructions_event_id ON core.obr_instructions (event_id);
 
 COMMENT ON TABLE core.obr_keys IS 'Public keys whose signatures order a resolution. Append-only; key_id is the RFC 7638 thumbprint.';
@@ -57,6 +64,8 @@ COMMENT ON COLUMN core.obr_keys.authority IS 'BOOTSTRAP: one of the first two of
 COMMENT ON TABLE core.obr_key_revocations IS 'Keys that are trusted no more. Append-only.';
 COMMENT ON TABLE core.obr_instructions IS 'The signed documents behind each event and each change of a key, to the byte. Append-only.';
 COMMENT ON COLUMN core.obr_instructions.document IS 'Compact JWS.';
+COMMENT ON TABLE core.obr_permanent_haircuts IS 'The confirmed files of what was written off for good at an unwind, to the byte. Append-only.';
+COMMENT ON COLUMN core.obr_permanent_haircuts.file IS 'Its bytes are UTF-8; their SHA-256 is what was signed.';
 
 -- No session but the resolution officer's: not even the owner's, whose own right to INSERT no GRANT takes away.
 CREATE FUNCTION core.require_resolution_officer() RETURNS trigger
@@ -82,12 +91,30 @@ CREATE TRIGGER trg_obr_instructions_append_only BEFORE UPDATE OR DELETE OR TRUNC
 FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
 CREATE TRIGGER trg_obr_instructions_officer BEFORE INSERT ON core.obr_instructions
 FOR EACH STATEMENT EXECUTE FUNCTION core.require_resolution_officer();
+CREATE TRIGGER trg_obr_permanent_haircuts_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON core.obr_permanent_haircuts
+FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
+CREATE TRIGGER trg_obr_permanent_haircuts_officer BEFORE INSERT ON core.obr_permanent_haircuts
+FOR EACH STATEMENT EXECUTE FUNCTION core.require_resolution_officer();
+CREATE TRIGGER trg_obr_keys_linked AFTER INSERT ON core.obr_keys
+FOR EACH ROW EXECUTE FUNCTION core.link_obr_record('key_id');
+CREATE TRIGGER trg_obr_key_revocations_linked AFTER INSERT ON core.obr_key_revocations
+FOR EACH ROW EXECUTE FUNCTION core.link_obr_record('key_id');
+CREATE TRIGGER trg_obr_instructions_linked AFTER INSERT ON core.obr_instructions
+FOR EACH ROW EXECUTE FUNCTION core.link_obr_record('instruction_id');
+CREATE TRIGGER trg_obr_permanent_haircuts_linked AFTER INSERT ON core.obr_permanent_haircuts
+FOR EACH ROW EXECUTE FUNCTION core.link_obr_record('event_id');
 ALTER TABLE core.obr_keys ENABLE ALWAYS TRIGGER trg_obr_keys_append_only;
 ALTER TABLE core.obr_keys ENABLE ALWAYS TRIGGER trg_obr_keys_officer;
 ALTER TABLE core.obr_key_revocations ENABLE ALWAYS TRIGGER trg_obr_key_revocations_append_only;
 ALTER TABLE core.obr_key_revocations ENABLE ALWAYS TRIGGER trg_obr_key_revocations_officer;
 ALTER TABLE core.obr_instructions ENABLE ALWAYS TRIGGER trg_obr_instructions_append_only;
 ALTER TABLE core.obr_instructions ENABLE ALWAYS TRIGGER trg_obr_instructions_officer;
+ALTER TABLE core.obr_permanent_haircuts ENABLE ALWAYS TRIGGER trg_obr_permanent_haircuts_append_only;
+ALTER TABLE core.obr_permanent_haircuts ENABLE ALWAYS TRIGGER trg_obr_permanent_haircuts_officer;
+ALTER TABLE core.obr_keys ENABLE ALWAYS TRIGGER trg_obr_keys_linked;
+ALTER TABLE core.obr_key_revocations ENABLE ALWAYS TRIGGER trg_obr_key_revocations_linked;
+ALTER TABLE core.obr_instructions ENABLE ALWAYS TRIGGER trg_obr_instructions_linked;
+ALTER TABLE core.obr_permanent_haircuts ENABLE ALWAYS TRIGGER trg_obr_permanent_haircuts_linked;
 
 CREATE FUNCTION core.base64url(p_bytes bytea) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$

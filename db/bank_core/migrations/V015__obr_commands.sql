@@ -158,10 +158,11 @@ BEGIN
             ELSE a.allows_debit END
     WHERE NOT a.is_internal AND a.jurisdiction = p_event.jurisdiction;
     began[3] := clock_timestamp();
+    -- Whose accounts these are is asked as above: by obr_partitioned the planner would expect none.
     INSERT INTO core.obr_account_partitions (event_id, account_id, log_seq, currency, balance_at, frozen_amount, available_amount)
     SELECT p_event.event_id, a.account_id, a.log_seq, a.currency, a.balance, a.obr_frozen_amount, a.obr_available_amount
     FROM accounts.accounts AS a
-    WHERE a.obr_partitioned
+    WHERE NOT a.is_internal AND a.jurisdiction = p_event.jurisdiction
     ORDER BY a.account_id;
     began[4] := clock_timestamp();
     INSERT INTO core.obr_holder_partitions (event_id, account_id, holder_no, party_id, share_pct, balance_at, frozen_amount,
@@ -170,16 +171,18 @@ BEGIN
     FROM accounts.accounts AS a
     LEFT JOIN accounts.account_party_relationships AS r ON r.account_id = a.account_id AND r.role = 'HOLDER'
         AND r.valid_from <= p_event.quantified_at AND (r.valid_to IS NULL OR r.valid_to > p_event.quantified_at)
-    WHERE a.obr_partitioned AND a.account_id <> ALL(joint)
+    WHERE NOT a.is_internal AND a.jurisdiction = p_event.jurisdiction AND a.account_id <> ALL(joint)
     ORDER BY a.account_id;
     began[5] := clock_timestamp();
+    p_event.metadata := p_event.metadata || jsonb_build_object('evidence', core.obr_evidence(p_event.event_id));
+    began[6] := clock_timestamp();
     p_event := core.obr_totals(p_event);
     p_event.metadata := p_event.metadata || jsonb_build_object(
         'joint_accounts', cardinality(joint), 'not_pre_positioned', to_jsonb(closed),
         'shares', CASE WHEN p_event.equal_shares THEN 'EQUAL' ELSE 'BALANCE_SHARE_PCT' END,
         'seconds', jsonb_build_object('joint', extract(epoch FROM began[2] - began[1]),
             'partition', extract(epoch FROM began[3] - began[2]), 'accounts_evidence', extract(epoch FROM began[4] - began[3]),
-            'holders_evidence', extract(epoch FROM began[5] - began[4])));
+            'holders_evidence', extract(epoch FROM began[5] - began[4]), 'evidence_hashes', extract(epoch FROM began[6] - began[5])));
 END
 $$;
 
@@ -205,7 +208,8 @@ BEGIN
     WHERE a.obr_partitioned
     ORDER BY a.account_id;
     p_event := core.obr_totals(p_event);
-    p_event.metadata := p_event.metadata || jsonb_build_object('released', (before - p_event.total_frozen_amount)::text);
+    p_event.metadata := p_event.metadata || jsonb_build_object('released', (before - p_event.total_frozen_amount)::text,
+        'evidence', core.obr_evidence(p_event.event_id));
 END
 $$;
 
@@ -583,6 +587,9 @@ BEGIN
         jsonb_build_object('scope', p_scope, 'permanent_haircut_sha256', file_hash, 'write_off', coalesce(amounts, '{}')))
     RETURNING e.* INTO event;
     PERFORM core.obr_keep_documents(p_documents, event.event_id, NULL, NULL);
+    IF p_permanent_haircut IS NOT NULL THEN
+        INSERT INTO core.obr_permanent_haircuts (event_id, file) VALUES (event.event_id, p_permanent_haircut);
+    END IF;
 END
 $$;
 

@@ -35,7 +35,10 @@ CREATE TRIGGER trg_obr_drills_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON
 FOR EACH STATEMENT EXECUTE FUNCTION core.refuse_change();
 CREATE TRIGGER trg_obr_drills_officer BEFORE INSERT ON core.obr_drills
 FOR EACH STATEMENT EXECUTE FUNCTION core.require_resolution_officer();
+CREATE TRIGGER trg_obr_drills_linked AFTER INSERT ON core.obr_drills
+FOR EACH ROW EXECUTE FUNCTION core.link_obr_record('drill_id');
 ALTER TABLE core.obr_drills ENABLE ALWAYS TRIGGER trg_obr_drills_append_only;
+ALTER TABLE core.obr_drills ENABLE ALWAYS TRIGGER trg_obr_drills_linked;
 ALTER TABLE core.obr_drills ENABLE ALWAYS TRIGGER trg_obr_drills_officer;
 
 -- Whose record it is and when it was made is not the caller's to say.

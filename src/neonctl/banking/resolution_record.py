@@ -26,8 +26,8 @@ _SOON: Final = timedelta(days=30)
 
 @dataclass(frozen=True)
 class ResolutionStatus:
-    """The state, the last event, the last seal, the last drill and the partition's sums, all of one instant
-    (``as_of``).
+    """The state, the last event, the last link of the record's chain, the last seal, the last drill and the partition's
+    sums, all of one instant (``as_of``).
 
     ``officer_keys``, ``regulator_keys``: how many officers and keys of the regulator may sign now; ``keys_until``: when
     the first of these keys expires. ``first_keys``: the first two officers' keys are still to be registered, for which
@@ -53,6 +53,8 @@ class ResolutionStatus:
     last_event_id: UUID | None
     last_event_type: str | None
     last_event_at: datetime | None
+    chain_no: int | None
+    chain_hash: bytes | None
     seal_no: int | None
     seal_hash: bytes | None
     sealed_at: datetime | None
@@ -97,19 +99,21 @@ def reconciliation_due(conn: psycopg.Connection[TupleRow]) -> bool:
 def status_document(status: ResolutionStatus, *, project: str, environment: str) -> dict[str, Any]:
     """The status as it is shown and signed: JSON without fractions, amounts as text."""
     facts = shown(status)
-    last, seal, drill, keys = (
+    last, chain, seal, drill, keys = (
         ("last_event_no", "last_event_id", "last_event_type", "last_event_at"),
+        ("chain_no", "chain_hash"),
         ("seal_no", "seal_hash", "sealed_at"),
         ("drill_id", "drill_outcome", "drill_ended_at", "drill_report_sha256"),
         ("officer_keys", "regulator_keys", "keys_until"),
     )
-    apart = {*last, *seal, *drill, *keys, "first_keys", "as_of"}
+    apart = {*last, *chain, *seal, *drill, *keys, "first_keys", "as_of"}
     return {
         "kind": "obr-status",
         "project": project,
         "environment": environment,
         **{name: value for name, value in facts.items() if name not in apart},
         "last_event": _part(facts, last),
+        "chain": _part(facts, chain),
         "seal": _part(facts, seal),
         "last_drill": _part(facts, drill),
         "keys": _part(facts, keys),
@@ -161,6 +165,8 @@ _PART_NAMES: Mapping[str, str] = MappingProxyType(
         "last_event_id": "event_id",
         "last_event_type": "event_type",
         "last_event_at": "occurred_at",
+        "chain_no": "link_no",
+        "chain_hash": "link_hash",
         "officer_keys": "officers",
         "regulator_keys": "regulators",
         "keys_until": "first_expires_at",

@@ -18,6 +18,16 @@ from psycopg.rows import TupleRow
 
 from neonctl.banking.money import show
 from neonctl.banking.resolution import ResolutionEvent, read_events
+from neonctl.banking.resolution_chain import (
+    ChainFault,
+    HaircutFile,
+    KeptLink,
+    Link,
+    chain_faults,
+    kept_faults,
+    read_files,
+    read_links,
+)
 from neonctl.banking.resolution_course import Standing, course_faults, standing_faults
 from neonctl.banking.resolution_keys import KeptInstruction, KeyKind, TrustedKey, list_keys, read_instructions
 from neonctl.banking.resolution_trust import public_key_of
@@ -27,6 +37,7 @@ from neonctl.banking.signing.jws import Jws, signed_by
 from neonctl.banking.statement import patiently, rows
 from neonctl.errors import NeonctlError
 
+_EVENTS: Final = "core.obr_partition_events"
 #: An act may have been under way so long when its documents were kept.
 _UNDER_WAY: Final = timedelta(hours=1)
 _ACTIONS: Mapping[str, Action] = {
@@ -75,6 +86,9 @@ class Record:
     unlike: Sequence[UnlikeEvidence]
     standing: Standing | None
     last_event_no: int
+    links: Sequence[Link] = ()
+    files: Sequence[HaircutFile] = ()
+    chain: Sequence[ChainFault] = ()
 
 
 @dataclass(frozen=True)
@@ -91,22 +105,23 @@ class _Need:
     asked: Mapping[str, object]
 
 
-def read_record(conn: psycopg.Connection[TupleRow], *, evidence: bool = True) -> Record:
+def read_record(conn: psycopg.Connection[TupleRow], *, evidence: bool = True, files: bool = False) -> Record:
     """The whole record as it was at one instant, over a connection in autocommit, outside of any transaction.
 
-    ``evidence``: with what each account's is compared to, for ``record_faults``; it takes a look at every one of them.
+    ``evidence``: with what each account's is compared to, and what the chain says, for ``record_faults``; it takes a
+    look at every one of them. ``files``: with those of permanent haircuts, for an export.
     """
     doing = "reading the resolution's record"
     before = conn.isolation_level
     conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     try:
         with patiently(conn, doing):
-            return _read(conn, doing, evidence=evidence)
+            return _read(conn, doing, evidence=evidence, files=files)
     finally:
         conn.isolation_level = before
 
 
-def _read(conn: psycopg.Connection[TupleRow], doing: str, *, evidence: bool) -> Record:
+def _read(conn: psycopg.Connection[TupleRow], doing: str, *, evidence: bool, files: bool) -> Record:
     file = "resolution_record"
     return Record(
         events=read_events(conn),
@@ -116,11 +131,15 @@ def _read(conn: psycopg.Connection[TupleRow], doing: str, *, evidence: bool) -> 
         unlike=rows(conn, file, "unlike_evidence", UnlikeEvidence, doing=doing) if evidence else (),
         standing=next(iter(rows(conn, file, "standing", Standing, doing=doing)), None),
         last_event_no=sum(each.last_event_no for each in rows(conn, file, "last_event_no", _Last, doing=doing)),
+        links=read_links(conn, doing=doing),
+        files=read_files(conn, doing=doing) if files else (),
+        chain=chain_faults(conn, doing=doing) if evidence else (),
     )
 
 
 def record_faults(record: Record, *, scope: str) -> Iterator[RecordFault]:
     """What is wrong with a record, events first. ``scope``: ``project/environment`` of its instructions."""
+    yield from _chain(record.chain)
     yield from _numbers(record)
     yield from (RecordFault(f"event {number}", why) for number, why in course_faults(record.events))
     yield from (RecordFault("the state", why) for why in standing_faults(record.events, record.standing))
@@ -135,6 +154,17 @@ def record_faults(record: Record, *, scope: str) -> Iterator[RecordFault]:
     for jti, times in Counter(use[0] for use in uses).items():
         if times > 1:
             yield RecordFault(f"instruction {jti}", f"was used {times} times")
+
+
+def _chain(faults: Sequence[ChainFault]) -> Iterator[RecordFault]:
+    for each in faults:
+        relation, _, key = each.row.partition("/")
+        yield RecordFault(f"event {key}" if relation == _EVENTS else each.row, each.message)
+
+
+def kept_elsewhere(record: Record, kept: Sequence[KeptLink]) -> list[RecordFault]:
+    """What is no longer as a document kept elsewhere says (``parse_kept``): the first row of it."""
+    return list(_chain(kept_faults(record.links, kept)))
 
 
 def _numbers(record: Record) -> Iterator[RecordFault]:

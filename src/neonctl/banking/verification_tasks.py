@@ -11,6 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from neonctl.banking.chain import ZERO_HASH, Fault, FaultKind
+from neonctl.banking.resolution_chain import chain_faults
 from neonctl.banking.seals import Seal
 from neonctl.banking.statement import not_found, row, rows
 from neonctl.banking.verification_faults import Heads, hold_fault, log_fault, transaction_fault
@@ -100,6 +101,7 @@ def ledger_tasks(conn: Connection, scope: Scope, seals: Sequence[Seal]) -> list[
         _plain("verify_accounts", "reversals", "accounts.reversals"),
         _plain("verify_accounts", "seal_entries", "core.log_seal_entries"),
         _plain("verify_seals", "unsealed", "core.sealed_tables"),
+        _resolution,
         _plain("verify_snapshots", "snapshot_strays", "accounts.daily_balance_snapshots"),
         _plain("verify_snapshots", "run_strays", "core.eod_runs"),
     ]
@@ -239,6 +241,13 @@ def _plain(file: str, name: str | Sequence[str], table: str, **parameters: UUID 
     return task
 
 
+def _resolution(conn: Connection) -> list[tuple[Part, list[Fault]]]:
+    """The record of a resolution: its chain, its evidence, its files."""
+    found = chain_faults(conn, doing=DOING)
+    faults = [Fault(each.kind, each.row.partition("/")[0], each.row.partition("/")[2], each.message) for each in found]
+    return [(_counted("resolution", 0, len(faults)), faults)]
+
+
 def _snapshot(run: _Run) -> Task:
     def task(conn: Connection) -> list[tuple[Part, list[Fault]]]:
         parameters = {"jurisdiction": run.jurisdiction, "snapshot_date": run.snapshot_date, "cutoff_at": run.cutoff_at}
@@ -275,8 +284,8 @@ def _seal(seal: Seal) -> Task:
         ]
         facts = rows(conn, "verify_seals", ("facts", "facts_of_seal"), Plain, parameters, doing=DOING)
         faults += [Fault(each.kind, table, each.row, each.message) for each in facts]
-        audited = rows(conn, "verify_seals", "seal_records", Plain, parameters, doing=DOING)
-        faults += [Fault(each.kind, "core.audit_log", each.row, each.message) for each in audited]
+        sealed = rows(conn, "verify_seals", "seal_records", Plain, parameters, doing=DOING)
+        faults += [Fault(each.kind, each.row.partition("/")[2], each.row, each.message) for each in sealed]
         if batch.batch_hash != seal.batch_hash or batch.entries != seal.accounts:
             faults.append(
                 Fault("altered", table, str(seal.seal_no), f"seal {seal.seal_no} is over other heads or records")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from neonctl.cli.bank import Desk, Environment, document, lines
-from neonctl.cli.given_files import PassphraseFile
+from neonctl.cli.given_files import PassphraseFile, text_of
 from neonctl.cli.options import command
 from neonctl.cli.status_key import StatusKey, signer_of
 
@@ -37,24 +37,32 @@ def obr_events(
     out: Annotated[Path | None, typer.Option("--out", help="The file [default: obr-events-ENV.csv or .json]")] = None,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="Check every kept signature again; exit 1 where one is missing or wrong"),
+        typer.Option("--verify", help="Check all signatures, hashes and evidence again; exit 1 where any is wrong"),
     ] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="With --verify: a JSON export, its manifest or a signed status, kept elsewhere"),
+    ] = None,
     key: StatusKey = None,
     passphrase_file: PassphraseFile = None,
 ) -> int:
     """List the regulatory record: who did what, when, by whose signature. Verify it, export it for the regulator."""
+    from neonctl.banking.resolution_chain import parse_kept
     from neonctl.banking.resolution_export import listed
-    from neonctl.banking.resolution_verification import read_record, record_faults
+    from neonctl.banking.resolution_verification import kept_elsewhere, read_record, record_faults
     from neonctl.errors import UsageError
 
     if export is None and (out is not None or key is not None):
         raise UsageError("USAGE", "--out and --key go with --export")
+    if against is not None and not verify:
+        raise UsageError("USAGE", "--against goes with --verify")
+    kept = () if against is None else parse_kept(text_of(against))
     desk = Desk(session, env, "obr events")
     signer = None if export is None else signer_of(desk, key, passphrase_file)
     with desk.reading() as conn:
-        record = read_record(conn, evidence=verify)
+        record = read_record(conn, evidence=verify, files=export is not None)
     events = record.events
-    faults = list(record_faults(record, scope=desk.scope)) if verify else None
+    faults = [*kept_elsewhere(record, kept), *record_faults(record, scope=desk.scope)] if verify else None
     exported = None if export is None or signer is None else _export(desk, record, signer, export, out)
     if faults is not None:
         desk.log("obr_events_verified", events=len(events), faults=len(faults))
@@ -80,10 +88,10 @@ def _export(
     file = out or Path(f"obr-events-{desk.environment}.{form}")
     beside = file.with_name(f"{file.name}.manifest.json")
     events = record.events
-    content = export_bytes(events, record.documents, form)
+    content = export_bytes(record, form)
     said = manifest(
         content,
-        events,
+        record,
         file=file.name,
         form=form,
         scope=(desk.desired.platform.project.name, desk.environment),
@@ -120,7 +128,10 @@ def _text(
             f"NOT INTACT: {len(faults)} faults",
         ]
     elif faults is not None:
-        said += ["", "intact: every event was done by the signatures that are kept with it"]
+        said += [
+            "",
+            "intact: every event was done by the signatures that are kept with it, and nothing was changed",
+        ]
     return "\n".join(said)
 
 

@@ -2,6 +2,7 @@
 SELECT s.jurisdiction, s.resolution_state, s.haircut_pct, s.de_minimis_amount, s.equal_shares, s.rbnz_instruction_ref,
     s.quantified_at, s.released_pct, s.activated_at, s.activated_by, s.resolved_at, s.resolved_by,
     e.event_no AS last_event_no, e.event_id AS last_event_id, e.event_type AS last_event_type, e.occurred_at AS last_event_at,
+    h.chain_no, h.chain_hash,
     l.seal_no, l.seal_hash, l.sealed_at,
     d.drill_id, d.outcome AS drill_outcome, d.ended_at AS drill_ended_at, d.report_sha256::bytea AS drill_report_sha256,
     (SELECT count(*) FROM core.obr_partition_events) AS events,
@@ -15,6 +16,9 @@ LEFT JOIN LATERAL (
     ORDER BY x.event_no DESC
     LIMIT 1
 ) AS e ON true
+LEFT JOIN LATERAL (
+    SELECT x.link_no AS chain_no, x.link_hash AS chain_hash FROM core.obr_chain AS x ORDER BY x.link_no DESC LIMIT 1
+) AS h ON true
 LEFT JOIN LATERAL (
     SELECT x.seal_no, x.seal_hash, x.sealed_at FROM core.log_seals AS x ORDER BY x.seal_no DESC LIMIT 1
 ) AS l ON true
@@ -73,8 +77,8 @@ WHERE s.id = 'current'
 
 -- unlike_evidence --
 -- Accounts whose evidence is not what log and arithmetic give: each holder's part of an activation worked out again, holders
--- against their account, a release against the activation before it, and the balance against the ledger's log, whose
--- chains `ledger verify` proves. Where products were not pre-positioned an account may
+-- against their account, a release against the activation before it, and the balance against the last row that the
+-- ledger's log had of the account then; its chains `ledger verify` proves. Where products were not pre-positioned an account may
 -- be frozen whole: which product it had then is not on record.
 WITH holders AS (
     SELECT e.event_id, h.account_id, sum(h.balance_at) AS balance_at, sum(h.frozen_amount) AS frozen,
@@ -118,10 +122,15 @@ wrong AS (
     WHERE e.event_type = 'OBR_RELEASED' AND (p.frozen_amount, p.available_amount)
         IS DISTINCT FROM (coalesce(due.frozen, 0), greatest(p.balance_at - p.frozen_amount, 0))
     UNION
+    -- The row that the evidence names says the balance, and was the account's last one: the ledger stood still then.
     SELECT p.event_id, p.account_id
     FROM core.obr_account_partitions AS p
+    JOIN core.obr_partition_events AS e ON e.event_id = p.event_id
     LEFT JOIN core.transaction_log AS t ON t.account_id = p.account_id AND t.seq = p.log_seq
-    WHERE p.balance_at <> coalesce(t.balance_after, 0)
+    LEFT JOIN core.transaction_log AS later ON later.account_id = p.account_id AND later.seq = p.log_seq + 1
+    WHERE (p.balance_at = coalesce(t.balance_after, CASE p.log_seq WHEN 0 THEN 0 END)) IS NOT TRUE
+        OR t.posted_at > e.occurred_at
+        OR later.posted_at <= CASE e.event_type WHEN 'OBR_ACTIVATED' THEN e.quantified_at ELSE e.occurred_at END
 )
 SELECT w.event_id, count(*) AS accounts, (array_agg(w.account_id ORDER BY w.account_id))[1:3] AS some
 FROM wrong AS w

@@ -41,7 +41,19 @@ FROM (VALUES
     ('core.log_seal_entries', 'trg_log_seal_entries_append_only'),
     ('accounts.daily_balance_snapshots', 'trg_daily_balance_snapshots_append_only'),
     ('core.eod_runs', 'trg_eod_runs_append_only'),
-    ('core.audit_log', 'trg_audit_log_append_only'), ('core.audit_log', 'trg_audit_log_stamp')
+    ('core.audit_log', 'trg_audit_log_append_only'), ('core.audit_log', 'trg_audit_log_stamp'),
+    ('core.obr_chain', 'trg_obr_chain_append_only'), ('core.obr_chain', 'trg_obr_chain_written_by_trigger'),
+    ('core.obr_partition_events', 'trg_obr_partition_events_linked'),
+    ('core.obr_partition_events', 'trg_obr_partition_events_applied'),
+    ('core.obr_account_partitions', 'trg_obr_account_partitions_append_only'),
+    ('core.obr_holder_partitions', 'trg_obr_holder_partitions_append_only'),
+    ('core.obr_instructions', 'trg_obr_instructions_append_only'), ('core.obr_instructions', 'trg_obr_instructions_linked'),
+    ('core.obr_permanent_haircuts', 'trg_obr_permanent_haircuts_append_only'),
+    ('core.obr_permanent_haircuts', 'trg_obr_permanent_haircuts_linked'),
+    ('core.obr_keys', 'trg_obr_keys_append_only'), ('core.obr_keys', 'trg_obr_keys_linked'),
+    ('core.obr_key_revocations', 'trg_obr_key_revocations_append_only'),
+    ('core.obr_key_revocations', 'trg_obr_key_revocations_linked'),
+    ('core.obr_drills', 'trg_obr_drills_append_only'), ('core.obr_drills', 'trg_obr_drills_linked')
 ) AS g (relation, guard)
 LEFT JOIN pg_namespace AS n ON n.nspname = split_part(g.relation, '.', 1)
 LEFT JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = split_part(g.relation, '.', 2)

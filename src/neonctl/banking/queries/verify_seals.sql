@@ -63,18 +63,37 @@ ORDER BY w.seal_no
 LIMIT 20
 
 -- seal_records --
--- What was written into core.audit_log by the transactions that a seal is over, against what it was then.
-SELECT %(seal_no)s || '/core.audit_log' AS row, 'altered' AS kind, 'of the ' || r.records || ' records of core.audit_log that seal '
-    || r.seal_no || ' is over one was altered or removed, or one was added' AS message
-FROM core.log_seal_records AS r
-CROSS JOIN LATERAL (
-    SELECT count(*) AS n, sha256(string_agg(y.h, '' ORDER BY y.h)) AS hash
-    FROM (
-        SELECT sha256(record_send(x)) AS h FROM core.audit_log AS x WHERE x.xid >= r.from_xid AND x.xid < r.upto_xid
+-- What was written into other tables by the transactions that a seal is over, against what it was then.
+SELECT f.seal_no || '/' || f.relation AS row, 'altered' AS kind, 'of the ' || f.records || ' records of ' || f.relation
+    || ' that seal ' || f.seal_no || ' is over one was altered or removed, or one was added' || f.named AS message
+FROM (
+    SELECT r.*, y.n, y.found, '' AS named
+    FROM core.log_seal_records AS r
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS n, sha256(string_agg(z.h, '' ORDER BY z.h)) AS found
+        FROM (
+            SELECT sha256(record_send(x)) AS h FROM core.audit_log AS x WHERE x.xid >= r.from_xid AND x.xid < r.upto_xid
+        ) AS z
     ) AS y
+    WHERE r.relation = 'core.audit_log'
+    UNION ALL
+    SELECT r.*, y.n, y.found, '; the first of them is now ' || y.named
+    FROM core.log_seal_records AS r
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS n, sha256(string_agg(z.h, '' ORDER BY z.h)) AS found,
+            (array_agg('link ' || z.link_no || ', ' || z.relation || '/' || z.row_key ORDER BY z.link_no))[1] AS named
+        FROM (
+            SELECT sha256(record_send(x)) AS h, x.link_no, x.relation, x.row_key
+            FROM core.obr_chain AS x
+            WHERE x.xid >= r.from_xid AND x.xid < r.upto_xid
+        ) AS z
+    ) AS y
+    WHERE r.relation = 'core.obr_chain'
 ) AS f
-WHERE r.seal_no = %(seal_no)s AND r.relation = 'core.audit_log' AND (f.n = r.records AND f.hash = r.hash) IS NOT TRUE
+WHERE f.seal_no = %(seal_no)s AND (f.n = f.records AND f.found = f.hash) IS NOT TRUE
+ORDER BY f.relation
 
 -- unsealed --
-SELECT 'core.audit_log' AS row, 'removed' AS kind, 'seals are no longer over core.audit_log' AS message
-WHERE NOT EXISTS (SELECT FROM core.sealed_tables AS t WHERE t.relation = 'core.audit_log')
+SELECT w.relation AS row, 'removed' AS kind, 'seals are no longer over ' || w.relation AS message
+FROM (VALUES ('core.audit_log', false), ('core.obr_chain', true)) AS w (relation, by_itself)
+WHERE NOT EXISTS (SELECT FROM core.sealed_tables AS t WHERE t.relation = w.relation AND t.by_itself = w.by_itself)
