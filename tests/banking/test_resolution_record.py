@@ -7,85 +7,18 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from uuid import uuid4
 
 import pytest
 
-from bank_database import open_customer
 from neonctl.banking.moments import show_moment
-from neonctl.banking.resolution import Order, activate, read_events, rearm, reconcile, release, unwind
 from neonctl.banking.resolution_export import export_bytes
-from neonctl.banking.resolution_keys import NewKey, list_keys, read_instructions, register_key, revoke_key
+from neonctl.banking.resolution_keys import NewKey, list_keys, read_instructions, register_key
 from neonctl.banking.resolution_record import read_status, readiness_gaps, status_document
 from neonctl.banking.resolution_trust import verifying_keys
-from neonctl.banking.resolution_verification import Record, read_record, record_faults
+from neonctl.banking.resolution_verification import read_record, record_faults
 from neonctl.banking.signing.authority import Document, check_authority
-from neonctl.banking.signing.instruction import Instruction, parse_instruction
-from neonctl.banking.signing.keys import generate, signer_of
-from neonctl.banking.statement import Trace
-
-SCOPE = "bank/test"
-TRACE = Trace(actor="test")
-SIGNERS = {
-    name: signer_of(generate(kind))
-    for name, kind in {
-        "anna": "ed25519",
-        "ben": "p256",
-        "cleo": "ed25519",
-        "rbnz": "p256",
-        "mallory": "ed25519",
-    }.items()
-}
-
-
-def signed(clock, action, *names, **terms):
-    """Documents of these signers over one instruction."""
-    now = int(clock.timestamp()) - 60
-    instruction = Instruction(action, "NZ", SCOPE, "RBNZ 1", now, now + 3600, str(uuid4()), terms)
-    return [instruction.sign(SIGNERS[name]) for name in names]
-
-
-@pytest.fixture
-def history(bank):
-    """A bank that went through everything once."""
-    officer, app = bank.connect("resolution_officer"), bank.connect("app_user")
-    customer = open_customer(app, money="100.00")
-    clock = read_status(officer).as_of
-    terms = {"scope": SCOPE, "reference": "RBNZ 1", "trace": TRACE}
-
-    def new(name, kind):
-        return NewKey(name, kind, SIGNERS[name].public.jwk, clock.replace(microsecond=0) - timedelta(minutes=1))
-
-    def said(name, kind):
-        valid = int(new(name, kind).valid_from.timestamp())
-        key_id = SIGNERS[name].public.key_id
-        return {"key_id": key_id, "key_name": name, "key_kind": kind, "valid_from": valid, "valid_until": None}
-
-    for name in ("anna", "ben"):
-        register_key(officer, new(name, "officer"), **terms)
-    for name, kind in (("rbnz", "regulator"), ("cleo", "officer")):
-        documents = signed(clock, "add-key", "anna", "ben", **said(name, kind))
-        register_key(officer, new(name, kind), documents=documents, **terms)
-
-    def order(action, *names, **claims):
-        return Order("RBNZ 1", signed(clock, action, *(names or ("rbnz",)), **claims), SCOPE, str(uuid4()))
-
-    first = order("activate", haircut="0.2500", de_minimis="0.00", equal_shares=False)
-    activate(officer, first, haircut=Decimal("0.25"), trace=TRACE)
-    release(officer, order("release", "anna", "cleo", percent="10.00"), percent=Decimal(10), trace=TRACE)
-    reconcile(app, trace=TRACE)
-    lost = json.dumps({str(customer): "5.00"})
-    digest = hashlib.sha256(lost.encode()).hexdigest()
-    unwind(officer, order("unwind", permanent_haircut_sha256=digest), permanent_haircut=lost, trace=TRACE)
-    rearm(officer, order("rearm"), trace=TRACE)
-    cleo = SIGNERS["cleo"].public.key_id
-    documents = signed(clock, "revoke-key", "anna", "ben", key_id=cleo, reason="has left")
-    revoke_key(officer, cleo, reason="has left", documents=documents, **terms)
-    return bank
-
-
-def faults(record: Record) -> list[str]:
-    return [f"{each.subject}: {each.message}" for each in record_faults(record, scope=SCOPE)]
+from neonctl.banking.signing.instruction import parse_instruction
+from recorded_bank import SCOPE, SIGNERS, TRACE, faults, tamper
 
 
 def test_what_the_database_let_in_is_intact_and_every_change_is_named(history):
@@ -172,38 +105,6 @@ def test_a_row_written_by_the_owner_is_exposed(history):
     assert "haircut 0.2500" in said["event 1"]
 
 
-@pytest.fixture
-def under_way(bank):
-    """Activated, a tranche released; one joint account, one that is frozen by half."""
-    officer, app = bank.connect("resolution_officer"), bank.connect("app_user")
-    for parties in ((uuid4(),), (uuid4(), uuid4())):
-        open_customer(app, money="100.00", parties=parties)
-    clock = read_status(officer).as_of
-    terms = {"scope": SCOPE, "reference": "RBNZ 1", "trace": TRACE}
-    begin = clock.replace(microsecond=0) - timedelta(minutes=1)
-    for name in ("anna", "ben"):
-        register_key(officer, NewKey(name, "officer", SIGNERS[name].public.jwk, begin), **terms)
-    both = ("anna", "ben")
-    documents = signed(clock, "activate", *both, haircut="0.5000", de_minimis="0.00", equal_shares=False)
-    activate(officer, Order("RBNZ 1", documents, SCOPE, "a"), haircut=Decimal("0.5"), trace=TRACE)
-    documents = signed(clock, "release", *both, percent="10.00")
-    release(officer, Order("RBNZ 1", documents, SCOPE, "r"), percent=Decimal(10), trace=TRACE)
-    return bank
-
-
-def past_the_triggers(bank, *texts):
-    """What the owner of the tables does who takes their triggers away, and puts them back."""
-    tables = ("core.obr_resolution_state", "core.obr_account_partitions", "core.obr_holder_partitions")
-    owner = bank.connect("superuser")
-    with owner.transaction():
-        for table in tables:
-            owner.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        for text in texts:
-            owner.execute(text)
-        for table in tables:
-            owner.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
-
-
 _NOTHING = (
     "haircut_pct = NULL, de_minimis_amount = NULL, equal_shares = NULL, rbnz_instruction_ref = NULL,"
     " activation_event_id = NULL, partition_event_id = NULL, quantified_at = NULL, released_pct = NULL,"
@@ -230,7 +131,7 @@ _NOTHING = (
 def test_a_state_that_no_event_left_is_exposed(under_way, change):
     reader = under_way.connect("readonly")
     assert faults(read_record(reader)) == []
-    past_the_triggers(under_way, f"UPDATE core.obr_resolution_state SET {change}")
+    tamper(under_way, f"UPDATE core.obr_resolution_state SET {change}")
     found = faults(read_record(under_way.connect("readonly")))
     assert found
     assert all(each.startswith("the state: ") for each in found)
@@ -259,7 +160,7 @@ def test_evidence_that_sums_up_and_is_not_what_was_worked_out_is_exposed(under_w
     """What one account is given, another loses: all sums stay as they are."""
     if event_no == 2 and table == "obr_holder_partitions":
         event_no = 1  # a release has none of its own
-    past_the_triggers(
+    tamper(
         under_way,
         f"UPDATE core.{table} AS x SET {change} FROM (SELECT p.account_id, CASE row_number() OVER (ORDER BY p.account_id)"
         " WHEN 1 THEN 1 ELSE -1 END AS n FROM core.obr_account_partitions AS p JOIN core.obr_partition_events AS e"
@@ -277,7 +178,7 @@ def test_evidence_of_a_balance_that_never_was_is_exposed(under_way):
         " AND event_id = (SELECT e.event_id FROM core.obr_partition_events AS e WHERE e.event_no = 1)"
     )
     more = "balance_at = balance_at + 2, frozen_amount = frozen_amount + 1, available_amount = available_amount + 1"
-    past_the_triggers(
+    tamper(
         under_way,
         f"UPDATE core.obr_account_partitions SET {more} WHERE {one}",
         f"UPDATE core.obr_holder_partitions SET {more} WHERE {one}",
@@ -298,8 +199,8 @@ def test_an_export_is_the_same_bytes_each_time_and_holds_what_was_signed(history
     assert digest == kept["metadata"]["permanent_haircut_sha256"]
     assert [len(each["instructions"]) for each in exported] == [1, 2, 0, 1, 1]
     assert "replayed" not in exported[0]
-    formula = replace(events[0], rbnz_instruction_ref="=cmd|' /C calc'!A0")
-    assert b",'=cmd" in export_bytes([formula], [], "csv")
+    formula = replace(record.events[0], rbnz_instruction_ref="=cmd|' /C calc'!A0")
+    assert b",'=cmd" in export_bytes(replace(record, events=[formula]), "csv")
 
 
 def test_what_about_the_keys_would_be_in_the_way_is_said_before_the_day(bank):

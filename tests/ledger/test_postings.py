@@ -238,7 +238,9 @@ def test_a_hot_account_that_is_restricted_or_closed_takes_nothing_on_its_shards_
     refused("LEDGER_MANAGED", lambda: teller.status(shard, "CLOSED"))
     refused(
         "LEDGER_MANAGED",
-        lambda: teller.conn.execute("UPDATE accounts.accounts SET status = 'DORMANT' WHERE account_id = %s", [shard]),
+        lambda: bank.connect("migrate_user").execute(
+            "UPDATE accounts.accounts SET status = 'DORMANT' WHERE account_id = %s", [shard]
+        ),
     )
     (booked,) = teller.conn.execute(
         "SELECT account_id FROM accounts.accounts WHERE shard_of = %s AND balance = 5", [hot]

@@ -120,6 +120,7 @@ NOT_FOR_THE_OWNER = {
         ("core.obr_instructions",),
         ("core.obr_key_revocations",),
         ("core.obr_keys",),
+        ("core.obr_permanent_haircuts",),
         ("core.relay_lock",),
     ]
 }
@@ -163,8 +164,11 @@ def test_the_application_opens_accounts_but_cannot_write_money(postgres_server: 
     )
     with postgres_server.connect(bank, "bank_core_app_user") as app:
         app.execute(new.format("", "01-0001", "").encode())
-        app.execute("UPDATE accounts.accounts SET status = 'ACTIVE'")
+        app.execute("SELECT accounts.set_account_status(account_id, 'ACTIVE') FROM accounts.accounts")
         for refused in (
+            "UPDATE accounts.accounts SET status = 'ACTIVE'",
+            "UPDATE accounts.accounts SET restriction_reason = NULL",
+            "UPDATE accounts.accounts SET updated_at = now()",
             new.format(", balance", "01-0002", ", 100"),
             "UPDATE accounts.accounts SET balance = 100",
             "UPDATE accounts.accounts SET available_balance = 100",

@@ -16,6 +16,7 @@ from bank_database import Bank, open_customer, open_internal
 from neonctl.banking.drills.conduct import AUTHORITY, Conduct, Doors, Findings, check_ready
 from neonctl.banking.drills.depositors import depositor_view
 from neonctl.banking.drills.officer import Copy
+from neonctl.banking.drills.proofs import as_before, read_figures
 from neonctl.banking.drills.report import Parameters, Probe, Proof
 from neonctl.banking.drills.timeline import Timeline
 from neonctl.banking.statement import Trace
@@ -344,3 +345,25 @@ def test_depositors_by_equal_shares_where_that_was_instructed(obr):
     obr.activate("0.10", equal_shares=True)
     view = depositor_view(obr.reader)
     assert (view.shares, view.protected, view.depositors_over_limit) == ("equal", Decimal("200000.00"), 0)
+
+
+def test_figures_tell_what_two_accounts_exchange(mixed: Resolution) -> None:
+    """Sums stay as they are: signs, amounts, standings."""
+    source = open_internal(mixed.app)
+    owes, owns = open_customer(mixed.app, overdraft="100.00"), open_customer(mixed.app, money="40.00", source=source)
+    mixed.move(owes, source, "40.00")
+    mixed.app.execute("SELECT accounts.set_account_status(%s, 'RESTRICTED', 'FROZEN')", [owns])
+    root = mixed.bank.connect("superuser")
+    root.execute("ALTER TABLE accounts.accounts DISABLE TRIGGER USER")
+    root.execute("UPDATE accounts.accounts SET overdraft_limit = 100 WHERE account_id = %s", [owns])
+    before = read_figures(root)
+    for column in ("balance", "available_balance", "status", "restriction_reason", "allows_debit"):
+        root.execute(
+            f"UPDATE accounts.accounts AS a SET {column} = b.{column} FROM accounts.accounts AS b"
+            " WHERE (a.account_id, b.account_id) IN ((%(x)s, %(y)s), (%(y)s, %(x)s))".encode(),
+            {"x": owes, "y": owns},
+        )
+        after = read_figures(root)
+        assert [each.balance for each in before] == [each.balance for each in after]
+        assert not as_before(before, after).ok, column
+        before = after

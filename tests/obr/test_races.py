@@ -143,7 +143,7 @@ def test_activation_unwinding_and_standings_amid_postings_and_holds(obr: Resolut
     ("role", "work"),
     [
         ("app_user", "SELECT accounts.create_hold(%s, 1, 'early')"),
-        ("app_user", "UPDATE accounts.accounts SET updated_at = now() WHERE account_id = %s"),
+        ("migrate_user", "UPDATE accounts.accounts SET updated_at = now() WHERE account_id = %s"),
         ("migrate_user", "LOCK TABLE core.ledger_lock IN SHARE MODE"),
     ],
 )
@@ -158,6 +158,26 @@ def test_who_keeps_an_activation_waiting_is_named(obr: Resolution, role: str, wo
             obr.activate()
     assert obr.state()["resolution_state"] == "pre_positioned"
     obr.activate()
+
+
+@pytest.mark.parametrize("role", ["app_user", "readonly", "resolution_officer"])
+def test_nobody_locks_an_account_before_the_ledger(obr: Resolution, role: str) -> None:
+    """Who held a row so would keep an activation waiting, and would not be named."""
+    account = obr.customer("100.00")
+    conn = obr.bank.connect(role)
+    for text in (
+        *(f"SELECT FROM accounts.accounts FOR {lock}" for lock in ("UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE")),
+        "LOCK TABLE accounts.accounts IN SHARE MODE",
+        "UPDATE accounts.accounts SET status = 'RESTRICTED'",
+        "UPDATE accounts.accounts SET updated_at = now()",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), conn.transaction():
+            conn.execute(text.encode())
+    early = obr.bank.connect("app_user")
+    obr.officer.execute("SET lock_timeout = '5s'")
+    with early.transaction():  # what it may lock beside accounts is in nobody's way
+        early.execute("SELECT FROM accounts.account_party_relationships WHERE account_id = %s FOR UPDATE", [account])
+        obr.activate()
 
 
 def test_who_reconciles_and_does_not_end_is_named(obr: Resolution) -> None:

@@ -1,14 +1,18 @@
 -- figures --
 -- What an activation and its unwind must leave as they were, of the customers and of the bank: sums to read, and one
--- number that any changed account changes. Versions and times move with every update.
+-- number that any changed account changes. Versions and times move with every update. Each hash is the seed of
+-- the next: a record's hash is a sum of those of its columns, in which two accounts could exchange a value unseen. A number's
+-- leaves out its sign, so that stands beside it.
 SELECT
     a.currency::text AS currency,
     a.is_internal,
     count(*) AS accounts,
     coalesce(sum(a.balance), 0) AS balance,
     coalesce(sum(a.available_balance), 0) AS available_balance,
-    coalesce(sum(hash_record_extended(ROW(a.account_id, a.status::text, a.restriction_reason::text, a.is_internal, a.balance,
-        a.available_balance, a.overdraft_limit::numeric, a.allows_debit, a.allows_credit), 0)::numeric), 0) AS digest
+    coalesce(sum(uuid_hash_extended(a.account_id, hash_numeric_extended(a.balance, hash_numeric_extended(a.available_balance,
+        hash_numeric_extended(a.overdraft_limit, hashtextextended(concat_ws(' ', a.status, coalesce(a.restriction_reason, '-'),
+            a.is_internal, a.allows_debit, a.allows_credit, a.balance < 0, a.available_balance < 0), 0))))
+    )::numeric), 0) AS digest
 FROM accounts.accounts AS a
 GROUP BY 1, 2
 ORDER BY 1, 2
