@@ -15,7 +15,7 @@ import rfc8785
 from jsonschema import Draft202012Validator
 
 from neonctl.banking.drills.page import check_page, page, report_name
-from neonctl.banking.drills.report import DepositorView, Drill, Parameters, Phase, Probe, Proof, Sums, Target
+from neonctl.banking.drills.report import DepositorView, Drill, Parameters, Phase, Probe, Proof, RealKeys, Sums, Target
 from neonctl.errors import NeonctlError
 
 ACCOUNT = UUID("0190c8a2-6c1e-7b3a-9d54-3f1f0a6b2c47")
@@ -53,6 +53,7 @@ def sample(*, held: bool = True, **changes: object) -> Drill:
             1,
             *(Decimal(n) for n in (150_000, 120_000, 30_000, 40_000, 32_000, 8_000)),
         ),
+        "real_keys": RealKeys(3, 1, STARTED + timedelta(days=90), 30, ()),
     }
     return Drill(**{**facts, **changes})  # pyright: ignore[reportArgumentType]
 
@@ -100,7 +101,9 @@ def test_the_document_has_one_canonical_form_with_amounts_as_text():
     assert b"1234567.89" in rfc8785.dumps(document)
 
 
-@pytest.mark.parametrize("drill", [sample(), sample(held=False), sample(failure=("X", "y"), depositors=None)])
+@pytest.mark.parametrize(
+    "drill", [sample(), sample(held=False), sample(failure=("X", "y"), depositors=None, real_keys=None)]
+)
 def test_the_document_is_what_its_schema_says(drill):
     schema = json.loads((Path(__file__).parents[2] / "schema" / "obr-drill.schema.json").read_text())
     Draft202012Validator(schema).validate(drill.document())
@@ -139,6 +142,15 @@ def test_a_failure_is_the_first_thing_on_the_page():
     assert str(ACCOUNT) in seen.text
     stopped = shown(sample(failure=("OBR_STATE_TABLE_EMPTY", "the <state> is missing"), phases=(), sums=(), probes=()))
     assert "The drill was stopped: the <state> is missing ( OBR_STATE_TABLE_EMPTY )." in stopped.text
+
+
+def test_the_page_says_whether_the_environments_own_keys_would_do():
+    ready = shown(sample())
+    assert "3 officers and 1 keys of the regulator were registered and valid, the first until 2027-02-25" in ready.text
+    assert "Nothing about them is in the way within 30 days." in ready.text
+    lacking = shown(sample(real_keys=RealKeys(1, 0, None, 30, ("1 of 2 officers have a <valid> key",))))
+    assert "Its own keys are not ready for the day: see below." in lacking.text
+    assert "1 of 2 officers have a <valid> key" in lacking.text
 
 
 @pytest.mark.parametrize("field", ["environment", "branch", "schema_version"])

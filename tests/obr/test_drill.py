@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -367,3 +368,16 @@ def test_figures_tell_what_two_accounts_exchange(mixed: Resolution) -> None:
         assert [each.balance for each in before] == [each.balance for each in after]
         assert not as_before(before, after).ok, column
         before = after
+
+
+def test_the_report_says_whether_the_banks_own_keys_would_do(mixed: Resolution) -> None:
+    """The drill's own, registered later, do not count."""
+    mixed.register(mixed.alice)
+    mixed.register(mixed.bob, valid_until=int(time.time()) + 86400)
+    keys = drill(mixed.bank).findings.real_keys
+    assert keys is not None
+    assert (keys.officers, keys.regulators, keys.days) == (2, 0, 30)
+    assert [gap.partition(" at ")[0] for gap in keys.gaps] == [
+        "no key of the regulator is valid: only the emergency way is left",
+        "a key expires",
+    ]

@@ -21,7 +21,8 @@ from neonctl.banking.statement import rows
 from neonctl.errors import NeonctlError
 
 _OFFICERS: Final = 2  # who must sign where the regulator does not
-_SOON: Final = timedelta(days=30)
+#: So early a key's end is warned of.
+SOON: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def readiness_gaps(status: ResolutionStatus) -> list[str]:
         )
     if not status.regulator_keys:
         gaps.append("no key of the regulator is valid: only the emergency way is left")
-    if status.keys_until is not None and status.keys_until - status.as_of < _SOON:
+    if status.keys_until is not None and status.keys_until - status.as_of < SOON:
         gaps.append(f"a key expires at {show_moment(status.keys_until)}: register the next one before that")
     return gaps
 

@@ -72,6 +72,12 @@ def _lines(drill: Drill, document: Path, page: Path, key_id: str) -> Iterator[st
     if left_out:
         yield f"  not tried, for want of an account or of money there: {', '.join(left_out)}"
     yield from (f"  note: {note}" for note in drill.notes)
+    if drill.real_keys is not None:
+        yield (
+            f"  the environment's own keys: {drill.real_keys.officers} officers', "
+            f"{drill.real_keys.regulators} of the regulator"
+        )
+        yield from (f"  not ready: {gap}" for gap in drill.real_keys.gaps)
     yield ""
     yield f"report  {document} (signed by {key_id})"
     yield f"page    {page}"

@@ -12,9 +12,10 @@ from neonctl.banking.drills import proofs
 from neonctl.banking.drills.depositors import depositor_view
 from neonctl.banking.drills.gate import Gate
 from neonctl.banking.drills.officer import Copy, DrillOfficer
-from neonctl.banking.drills.report import DepositorView, Parameters, Probe, Proof, Sums
+from neonctl.banking.drills.report import DepositorView, Parameters, Probe, Proof, RealKeys, Sums
 from neonctl.banking.resolution import ResolutionEvent, read_state, reconcile
 from neonctl.banking.resolution_keys import list_keys
+from neonctl.banking.resolution_record import SOON, read_status, readiness_gaps
 from neonctl.banking.resolution_verification import RecordFault, read_record, record_faults
 from neonctl.banking.statement import patiently
 from neonctl.banking.verification import Door, Scope, verify_ledger
@@ -54,6 +55,7 @@ class Findings:
     activation_parts: Mapping[str, int] = field(default_factory=dict[str, int])
     sums: Sequence[Sums] = ()
     depositors: DepositorView | None = None
+    real_keys: RealKeys | None = None
     proofs: list[Proof] = field(default_factory=list[Proof])
     probes: list[Probe] = field(default_factory=list[Probe])
     notes: list[str] = field(default_factory=list[str])
@@ -115,6 +117,7 @@ class Conduct:
             with phase("look", "Figures before"):
                 gate.open_tills()
                 before = proofs.read_figures(self._reader)
+                found.real_keys = _real_keys(self._reader)
             with phase("keys", "Keys registered"):
                 self._register(officer)
                 self._be_ready(officer, state)
@@ -226,6 +229,13 @@ class Conduct:
             self.findings.proofs.append(
                 Proof("ledger", "The ledger of what was posted for good verifies", not faults, seen)
             )
+
+
+def _real_keys(reader: Connection) -> RealKeys:
+    """The keys that were registered when the copy was made: the drill's own come after."""
+    status = read_status(reader)
+    gaps = readiness_gaps(status)
+    return RealKeys(status.officer_keys, status.regulator_keys, status.keys_until, SOON.days, gaps)
 
 
 def _parts(activated: ResolutionEvent) -> Mapping[str, int]:

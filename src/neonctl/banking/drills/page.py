@@ -42,6 +42,7 @@ def page(report: Mapping[str, Any], *, sha256: str, key_id: str) -> str:
         proofs=_proofs(report["proofs"]),
         probes=_probes(report["probes"]),
         rounding=_list(report["rounding"]),
+        real_keys=_real_keys(report["real_keys"]),
         depositors=_depositors(report["depositor_compensation"], report["parameters"]),
         provenance=_provenance(report, sha256, key_id),
     )
@@ -69,7 +70,10 @@ def _verdict(report: Mapping[str, Any]) -> str:
     if failed:
         named = "; ".join(escape(each["statement"]) for each in failed)
         return _box("failed", "Failed", f"{len(failed)} of {len(proofs)} statements did not hold: {named}.")
-    return _box("", "Passed", f"All {len(proofs)} statements held. The environment itself was only read.")
+    said = f"All {len(proofs)} statements held. The environment itself was only read."
+    if report["real_keys"] is not None and report["real_keys"]["gaps"]:
+        said += " Its own keys are not ready for the day: see below."
+    return _box("", "Passed", said)
 
 
 def _box(kind: str, word: str, said: str) -> str:
@@ -156,6 +160,20 @@ def _probes(probes: Sequence[Mapping[str, Any]]) -> str:
         [_mark(each["ok"]), *(escape(each[name]) for name in ("statement", "expected", "found"))] for each in probes
     ]
     return _table(("Result", "Posting", "Expected", "Found"), rows) if rows else _NONE
+
+
+def _real_keys(keys: Mapping[str, Any] | None) -> str:
+    if keys is None:
+        return _NONE
+    until = "" if keys["first_expires_at"] is None else f", the first until {_moment(keys['first_expires_at'])}"
+    text = (
+        "The drill signs with keys of its own: whether officers and the regulator have theirs at hand is not shown. "
+        f"When the copy was made, {keys['officers']:,} officers and {keys['regulators']:,} keys of the regulator "
+        f"were registered and valid{until}."
+    )
+    if keys["gaps"]:
+        return f"<p>{text}</p>{_list(keys['gaps'])}"
+    return f"<p>{text} Nothing about them is in the way within {keys['days']} days.</p>"
 
 
 def _depositors(view: Mapping[str, Any] | None, asked: Mapping[str, Any]) -> str:

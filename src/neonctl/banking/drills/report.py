@@ -111,6 +111,19 @@ class Target:
 
 
 @dataclass(frozen=True)
+class RealKeys:
+    """The environment's own keys, which no drill has: how many officers and keys of the regulator may sign, and until
+    when all of them. ``gaps``: what would be in the way on the day or within ``days``, in sentences.
+    """
+
+    officers: int
+    regulators: int
+    first_expires_at: datetime | None
+    days: int
+    gaps: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Drill:
     """One drill that came to its end. ``failure``: code and message of what stopped it before."""
 
@@ -129,6 +142,7 @@ class Drill:
     proofs: Sequence[Proof] = ()
     probes: Sequence[Probe] = ()
     depositors: DepositorView | None = None
+    real_keys: RealKeys | None = None
     notes: Sequence[str] = ()
     failure: tuple[str, str] | None = None
 
@@ -163,9 +177,15 @@ class Drill:
             "proofs": [_plain(proof) for proof in self.proofs],
             "probes": [_plain(probe) for probe in self.probes],
             "depositor_compensation": None if self.depositors is None else _plain(self.depositors),
+            "real_keys": None if self.real_keys is None else _keys(self.real_keys),
             "notes": list(self.notes),
             "failure": None if self.failure is None else {"code": self.failure[0], "message": self.failure[1]},
         }
+
+
+def _keys(keys: RealKeys) -> dict[str, Any]:
+    expires = None if keys.first_expires_at is None else show_moment(keys.first_expires_at)
+    return {**vars(keys), "first_expires_at": expires, "gaps": list(keys.gaps)}
 
 
 def _plain(part: object) -> dict[str, Any]:
