@@ -4,7 +4,8 @@ SELECT
     pg_catalog.set_config('search_path', 'pg_catalog', true),
     pg_catalog.set_config('timezone', 'UTC', true),
     pg_catalog.set_config('bytea_output', 'hex', true),
-    pg_catalog.set_config('work_mem', '64MB', true)
+    pg_catalog.set_config('work_mem', '64MB', true),
+    pg_catalog.set_config('jit', 'off', true)
 
 -- links --
 SELECT c.link_no, c.relation, c.row_key, c.row_hash, c.link_hash
@@ -72,7 +73,9 @@ WITH pieces AS (
         e.event_id,
         p.piece,
         lag(u.upto) OVER (PARTITION BY e.event_no ORDER BY p.n) AS since,
-        u.upto
+        u.upto,
+        coalesce(lag(u.upto) OVER (PARTITION BY e.event_no ORDER BY p.n), '00000000-0000-0000-0000-000000000000') AS from_id,
+        coalesce(u.upto, 'ffffffff-ffff-ffff-ffff-ffffffffffff') AS to_id
     FROM core.obr_partition_events AS e
     CROSS JOIN LATERAL jsonb_array_elements(
         CASE jsonb_typeof(e.metadata -> 'evidence') WHEN 'array' THEN e.metadata -> 'evidence' ELSE '[{}]' END
@@ -91,7 +94,7 @@ looked AS (
                 || numeric_send(x.balance_at) || numeric_send(x.frozen_amount) || numeric_send(x.available_amount), ''
                 ORDER BY x.account_id), '')), 'hex')) AS found
         FROM core.obr_account_partitions AS x
-        WHERE x.event_id = p.event_id AND (p.since IS NULL OR x.account_id > p.since) AND (p.upto IS NULL OR x.account_id <= p.upto)
+        WHERE x.event_id = p.event_id AND x.account_id BETWEEN p.from_id AND p.to_id AND x.account_id IS DISTINCT FROM p.since
         UNION ALL
         SELECT 'core.obr_holder_partitions', 'holders', concat(count(*), ' ', encode(sha256(coalesce(
             string_agg(uuid_send(x.account_id) || int2send(CASE WHEN x.party_id IS NULL THEN -x.holder_no ELSE x.holder_no END)
@@ -99,7 +102,7 @@ looked AS (
                 || numeric_send(x.frozen_amount) || numeric_send(x.available_amount), ''
                 ORDER BY x.account_id, x.holder_no), '')), 'hex'))
         FROM core.obr_holder_partitions AS x
-        WHERE x.event_id = p.event_id AND (p.since IS NULL OR x.account_id > p.since) AND (p.upto IS NULL OR x.account_id <= p.upto)
+        WHERE x.event_id = p.event_id AND x.account_id BETWEEN p.from_id AND p.to_id AND x.account_id IS DISTINCT FROM p.since
     ) AS t
 )
 SELECT f.relation || '/' || f.event_no AS row, 'altered' AS kind, CASE
