@@ -352,6 +352,28 @@ def test_the_record_is_exported_with_a_manifest(weekend):
     assert w.refused("events", "--out", "x") == (64, "USAGE")
 
 
+def test_the_record_is_held_against_what_is_kept_elsewhere(weekend):
+    w = weekend
+    export, status = w.folder / "kept.json", w.folder / "kept-status.json"
+    w.done("reconcile")
+    w.done("events", "--export", "json", "--out", str(export))
+    w.done("status", "--signed", "--out", str(status))
+    w.done("reconcile")
+    for file in (export, f"{export}.manifest.json", status):
+        assert w.done("events", "--verify", "--against", str(file))["faults"] == []
+    other = json.loads(export.read_text())
+    link = next(each for each in other["chain"] if each["relation"] == "core.obr_partition_events")
+    link["link_hash"] = "00" * 32  # the file of another bank, or another bank than the file's
+    forged = w.folder / "forged.json"
+    forged.write_text(json.dumps(other))
+    result = w.run("events", "--verify", "--against", str(forged))
+    assert (result.code, result.json["intact"]) == (1, False)
+    assert [each["subject"] for each in result.json["faults"]] == [f"event {link['row_key']}"]
+    forged.write_text("{}")
+    assert w.refused("events", "--verify", "--against", str(forged)) == (64, "OBR_ANCHOR_INVALID")
+    assert w.refused("events", "--against", str(export)) == (64, "USAGE")
+
+
 def test_the_daily_reconciliation_runs_once_a_day_and_finds_what_should_not_be(weekend, provisioned, account):
     def outcome():
         result = provisioned.run("jobs", "run", "--due", *ENV, "-o", "json")

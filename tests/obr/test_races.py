@@ -180,6 +180,20 @@ def test_nobody_locks_an_account_before_the_ledger(obr: Resolution, role: str) -
         obr.activate()
 
 
+def test_an_owner_who_locks_an_account_is_named(obr: Resolution) -> None:
+    account = obr.customer("100.00")
+    early = obr.bank.connect("migrate_user")
+    obr.officer.execute("SET lock_timeout = '50ms'")
+    named = rf"accounts are kept from being written by session {early.info.backend_pid} \(bank_core_migrate_user\)"
+    for act in (obr.activate, lambda: obr.release("10"), obr.unwind):
+        with early.transaction():
+            early.execute("SELECT FROM accounts.accounts WHERE account_id = %s FOR UPDATE", [account])
+            with pytest.raises(psycopg.errors.LockNotAvailable, match=named):
+                act()
+        act()
+    assert obr.reconcile()["differences"] == 0
+
+
 def test_who_reconciles_and_does_not_end_is_named(obr: Resolution) -> None:
     early = obr.bank.connect("app_user")
     obr.officer.execute("SET lock_timeout = '50ms'")

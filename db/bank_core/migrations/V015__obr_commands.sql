@@ -391,45 +391,51 @@ BEGIN
     IF NEW.event_type IN ('OBR_ACTIVATED', 'OBR_RELEASED', 'OBR_UNWOUND') THEN
         PERFORM core.enter_ledger_alone();
     END IF;
-    CASE NEW.event_type
-        WHEN 'OBR_ACTIVATED' THEN
-            NEW.status := 'activated';
-            NEW.released_pct := 0;
-            NEW := core.obr_partition(NEW);
-            NEW.occurred_at := clock_timestamp();
-            UPDATE core.obr_resolution_state
-            SET resolution_state = 'activated', haircut_pct = NEW.haircut_pct, de_minimis_amount = NEW.de_minimis_amount,
-                equal_shares = NEW.equal_shares, rbnz_instruction_ref = NEW.rbnz_instruction_ref,
-                activation_event_id = NEW.event_id, partition_event_id = NEW.event_id, quantified_at = NEW.quantified_at,
-                released_pct = 0, activated_at = NEW.occurred_at, activated_by = NEW.activated_by
-            WHERE id = 'current';
-        WHEN 'OBR_RELEASED' THEN
-            NEW.status := 'activated';
-            NEW := core.obr_free_tranche(s, NEW);
-            NEW.occurred_at := clock_timestamp();
-            UPDATE core.obr_resolution_state
-            SET released_pct = NEW.released_pct, partition_event_id = NEW.event_id
-            WHERE id = 'current';
-        WHEN 'OBR_UNWOUND' THEN
-            NEW.status := 'resolved';
-            NEW := core.obr_clear(NEW);
-            NEW.occurred_at := clock_timestamp();
-            UPDATE core.obr_resolution_state
-            SET resolution_state = 'resolved', resolved_at = NEW.occurred_at, resolved_by = NEW.activated_by
-            WHERE id = 'current';
-        WHEN 'OBR_REARMED' THEN
-            NEW.status := 'pre_positioned';
-            NEW := core.obr_totals(NEW);
-            NEW.occurred_at := clock_timestamp();
-            UPDATE core.obr_resolution_state
-            SET resolution_state = 'pre_positioned', haircut_pct = NULL, de_minimis_amount = NULL, equal_shares = NULL,
-                rbnz_instruction_ref = NULL, activation_event_id = NULL, partition_event_id = NULL, quantified_at = NULL,
-                released_pct = NULL, activated_at = NULL, activated_by = NULL, resolved_at = NULL, resolved_by = NULL
-            WHERE id = 'current';
-        ELSE
-            NEW.status := s.resolution_state;
-            NEW.occurred_at := clock_timestamp();
-    END CASE;
+    BEGIN
+        CASE NEW.event_type
+            WHEN 'OBR_ACTIVATED' THEN
+                NEW.status := 'activated';
+                NEW.released_pct := 0;
+                NEW := core.obr_partition(NEW);
+                NEW.occurred_at := clock_timestamp();
+                UPDATE core.obr_resolution_state
+                SET resolution_state = 'activated', haircut_pct = NEW.haircut_pct, de_minimis_amount = NEW.de_minimis_amount,
+                    equal_shares = NEW.equal_shares, rbnz_instruction_ref = NEW.rbnz_instruction_ref,
+                    activation_event_id = NEW.event_id, partition_event_id = NEW.event_id, quantified_at = NEW.quantified_at,
+                    released_pct = 0, activated_at = NEW.occurred_at, activated_by = NEW.activated_by
+                WHERE id = 'current';
+            WHEN 'OBR_RELEASED' THEN
+                NEW.status := 'activated';
+                NEW := core.obr_free_tranche(s, NEW);
+                NEW.occurred_at := clock_timestamp();
+                UPDATE core.obr_resolution_state
+                SET released_pct = NEW.released_pct, partition_event_id = NEW.event_id
+                WHERE id = 'current';
+            WHEN 'OBR_UNWOUND' THEN
+                NEW.status := 'resolved';
+                NEW := core.obr_clear(NEW);
+                NEW.occurred_at := clock_timestamp();
+                UPDATE core.obr_resolution_state
+                SET resolution_state = 'resolved', resolved_at = NEW.occurred_at, resolved_by = NEW.activated_by
+                WHERE id = 'current';
+            WHEN 'OBR_REARMED' THEN
+                NEW.status := 'pre_positioned';
+                NEW := core.obr_totals(NEW);
+                NEW.occurred_at := clock_timestamp();
+                UPDATE core.obr_resolution_state
+                SET resolution_state = 'pre_positioned', haircut_pct = NULL, de_minimis_amount = NULL, equal_shares = NULL,
+                    rbnz_instruction_ref = NULL, activation_event_id = NULL, partition_event_id = NULL, quantified_at = NULL,
+                    released_pct = NULL, activated_at = NULL, activated_by = NULL, resolved_at = NULL, resolved_by = NULL
+                WHERE id = 'current';
+            ELSE
+                NEW.status := s.resolution_state;
+                NEW.occurred_at := clock_timestamp();
+        END CASE;
+    EXCEPTION WHEN lock_not_available THEN
+        -- Only who owns the tables can have a row of accounts without the ledger's lock.
+        RAISE EXCEPTION 'accounts are kept from being written by %', core.lock_holders('accounts.accounts')
+            USING ERRCODE = 'lock_not_available';
+    END;
     UPDATE core.obr_resolution_state
     SET last_event_no = NEW.event_no, last_trace_id = NEW.trace_id, last_correlation_id = NEW.correlation_id,
         updated_at = NEW.occurred_at

@@ -167,6 +167,7 @@ FROM (
     ('core.obr_resolution_state', 'trg_obr_resolution_state_guard', 'core.guard_obr_state'),
     ('core.obr_resolution_state', 'trg_obr_resolution_state_kept', 'core.refuse_change'),
     ('core.obr_partition_events', 'trg_obr_partition_events_applied', 'core.apply_obr_event'),
+    ('core.obr_partition_events', 'trg_obr_partition_events_linked', 'core.link_obr_record'),
     ('core.obr_partition_events', 'trg_obr_partition_events_no_update', 'core.refuse_change'),
     ('core.obr_partition_events', 'trg_obr_partition_events_no_delete', 'core.refuse_change'),
     ('core.obr_partition_events', 'trg_obr_partition_events_no_truncate', 'core.refuse_change')
