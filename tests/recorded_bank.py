@@ -151,7 +151,8 @@ BEGIN
     PERFORM set_config('timezone', 'UTC', true);
     FOR l IN SELECT * FROM core.obr_chain ORDER BY link_no LOOP
         n := n + 1;
-        EXECUTE format('SELECT to_jsonb(x) FROM %s AS x WHERE x.%I::text = $1', l.relation, CASE l.relation
+        EXECUTE format('SELECT jsonb_object_agg(f.key, f.value) FROM %s AS x, jsonb_each(to_jsonb(x)) AS f'
+            ' WHERE x.%I::text = $1 AND f.value <> ''null''', l.relation, CASE l.relation
             WHEN 'core.obr_partition_events' THEN 'event_no' WHEN 'core.obr_instructions' THEN 'instruction_id'
             WHEN 'core.obr_permanent_haircuts' THEN 'event_id' WHEN 'core.obr_drills' THEN 'drill_id' ELSE 'key_id' END)
         INTO facts USING l.row_key;

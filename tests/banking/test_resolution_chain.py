@@ -408,3 +408,11 @@ def test_evidence_that_names_another_row_of_the_log_is_exposed(bank, step):
     )
     (found,) = faults(read_record(bank.connect("readonly")))
     assert found.startswith("event 1: evidence of 1 accounts is not what log and arithmetic give")
+
+
+def test_a_column_that_comes_later_leaves_the_chain_as_it_is(history):
+    with undone(history) as conn:
+        conn.execute(f"ALTER TABLE {EVENTS} ADD COLUMN later text")
+        assert chain_faults(conn, doing=DOING) == []
+        conn.execute(f"UPDATE {EVENTS} SET later = 'x' WHERE event_no = 2")
+        assert [each.row for each in chain_faults(conn, doing=DOING)] == [f"{EVENTS}/2"]

@@ -121,7 +121,7 @@ CREATE INDEX idx_obr_chain_xid ON core.obr_chain (xid);
 INSERT INTO core.sealed_tables (relation, by_itself) VALUES ('core.obr_chain', true);
 
 COMMENT ON TABLE core.obr_chain IS 'The hash chain over all rows of the resolution''s record. Append-only, written by trigger.';
-COMMENT ON COLUMN core.obr_chain.row_hash IS 'SHA-256 of the row as jsonb text, its times in UTC.';
+COMMENT ON COLUMN core.obr_chain.row_hash IS 'SHA-256 of the row as jsonb text, without what is NULL, its times in UTC.';
 COMMENT ON COLUMN core.obr_chain.link_hash IS 'SHA-256 of previous_hash, link_no, relation and row_key with their lengths, row_hash.';
 COMMENT ON COLUMN core.obr_chain.xid IS 'The transaction that wrote it: by it seals say which links they are over.';
 
@@ -132,7 +132,8 @@ FOR EACH STATEMENT WHEN (pg_trigger_depth() < 1) EXECUTE FUNCTION core.refuse_di
 ALTER TABLE core.obr_chain ENABLE ALWAYS TRIGGER trg_obr_chain_append_only;
 ALTER TABLE core.obr_chain ENABLE ALWAYS TRIGGER trg_obr_chain_written_by_trigger;
 
--- TG_ARGV[0]: the column that the row is named by. How values are written must not depend on who writes the row.
+-- TG_ARGV[0]: the column that the row is named by. How values are written must not depend on who writes the row. What is
+-- NULL is left out, so that a later column leaves the hashes of older rows as they are.
 CREATE FUNCTION core.link_obr_record() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET bytea_output = 'hex' AS $$
 DECLARE
@@ -145,7 +146,9 @@ BEGIN
     l.previous_hash := coalesce(l.previous_hash, '\x0000000000000000000000000000000000000000000000000000000000000000');
     l.relation := TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME;
     l.row_key := facts ->> TG_ARGV[0];
-    l.row_hash := sha256(convert_to(facts::text, 'UTF8'));
+    SELECT sha256(convert_to(jsonb_object_agg(f.key, f.value)::text, 'UTF8')) INTO l.row_hash
+    FROM jsonb_each(facts) AS f
+    WHERE f.value <> 'null';
     l.link_hash := sha256(l.previous_hash || int8send(l.link_no) || convert_to(concat(octet_length(l.relation), ':', l.relation,
         octet_length(l.row_key), ':', l.row_key), 'UTF8') || l.row_hash);
     l.xid := pg_current_xact_id();

@@ -47,7 +47,11 @@ looked AS (
             WHEN l.link_hash <> sha256(l.previous_hash || int8send(l.link_no) || convert_to(concat(octet_length(l.relation), ':',
                 l.relation, octet_length(l.row_key), ':', l.row_key), 'UTF8') || l.row_hash) THEN 'relinked'
             WHEN k.facts IS NULL THEN 'gone'
-            WHEN l.row_hash <> sha256(convert_to(k.facts::text, 'UTF8')) THEN 'altered'
+            WHEN l.row_hash <> (
+                SELECT sha256(convert_to(jsonb_object_agg(f.key, f.value)::text, 'UTF8'))
+                FROM jsonb_each(k.facts) AS f
+                WHERE f.value <> 'null'
+            ) THEN 'altered'
         END AS wrong
     FROM links AS l
     FULL JOIN kept AS k ON k.relation = l.relation AND k.row_key = l.row_key
