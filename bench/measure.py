@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured thing: seconds of every run, and the target as a ratio to the floor or as seconds."""
+    """One measured thing: seconds of every run, and the target as a ratio to the floor or as seconds.
+
+    ``paired``: each run has its floor right beside it, so what else the machine does falls on both.
+    """
 
     name: str
     seconds: Sequence[float]
@@ -21,11 +24,14 @@ class Figure:
     floor_is: str
     most_ratio: float | None = None
     most_s: float | None = None
+    paired: bool = False
     details: Mapping[str, object] = field(default_factory=dict[str, object])
 
     @property
     def ratio(self) -> float:
-        """Median to median."""
+        """Median to median, or the median of the pairs'."""
+        if self.paired:
+            return statistics.median(ours / floor for ours, floor in zip(self.seconds, self.floor, strict=True))
         return statistics.median(self.seconds) / statistics.median(self.floor)
 
     @property

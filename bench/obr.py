@@ -2,39 +2,35 @@
 
 Floor of the partition and of clearing it: a bare UPDATE of the two columns, with the same arithmetic, on a copy of the
 table without indexes and triggers, by turns in the same database. Evidence and the holders' rows are timed apart. Floor
-of a posting: the same posting with the resolution's triggers off, by turns.
+of a posting: the same posting without the gate's trigger, and without the guard's, too (``gate``).
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import multiprocessing
 import os
-import random
 import secrets
 import subprocess
 import time
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from multiprocessing.queues import Queue
-from multiprocessing.synchronize import Barrier
 from typing import Any
 
 import psycopg
 
 from bench.embedded import embedded, give_memory, neonctl
+from bench.gate import GATE, GATE_AND_GUARD, gate_cost
 from bench.measure import Figure, python, say, timed
 from neonctl.banking.resolution import Order, activate, rearm, reconcile, unwind
 from neonctl.banking.resolution_keys import NewKey, register_key
 from neonctl.local.state import Platform
 
 ACCOUNTS = int(os.environ.get("NEONCTL_BENCH_OBR_ACCOUNTS", "1000000"))
-CLIENTS, SECONDS = 8, 3.0
 PARTITION, RECONCILE_S, INACTIVE, ACTIVE = 1.5, 1.0, 0.97, 0.85
+PAIRS = 12  # of the gate on and off, a run
 SCOPE, REFERENCE, HAIRCUT = "bench/dev", "BENCH", Decimal("0.2500")
 
 #: Accounts as after a year's use, without the year: their triggers are off for a moment. Each tenth is joint.
@@ -59,11 +55,6 @@ _BARE = """UPDATE core.bench_bare SET
     obr_frozen_amount = trunc(greatest(balance - 0.00, 0) * 0.2500, 2),
     obr_available_amount = greatest(balance, 0) - trunc(greatest(balance - 0.00, 0) * 0.2500, 2)"""
 _BARE_CLEAR = "UPDATE core.bench_bare SET obr_frozen_amount = 0, obr_available_amount = 0"
-_OURS = {
-    "accounts.postings": ("trg_00_postings_obr_channel_gate",),
-    "accounts.accounts": ("trg_accounts_obr_frozen",),
-}
-_POST = "SELECT transaction_id FROM accounts.post_transaction(%b::text, %b::uuid[], '{DEBIT,CREDIT}', '{1.00,1.00}')"
 
 
 @dataclass
@@ -96,8 +87,16 @@ def run(runs: int) -> list[Figure]:
             seen = _Seen()
             for _ in range(max(min(runs, 3), 2)):
                 _resolution(owner, officer, app, orders, seen)
-            rates = _gate(owner, officer, orders, uris["app_user"], max(runs, 3))
-    return [*_figures(seen), *_gate_figures(rates)]
+            figures = _figures(seen)
+            for state, target in (("inactive", INACTIVE), ("active", ACTIVE)):
+                if state == "active":
+                    activate(officer, orders.activation(), haircut=HAIRCUT)
+                for name, triggers, most in (("gate", GATE, 1 / target), ("gate and guard", GATE_AND_GUARD, None)):
+                    say(f"  {name}, {state}")
+                    cost = gate_cost(owner, uris["app_user"], ACCOUNTS, max(runs, 3) * PAIRS, triggers)
+                    floor = "the same postings without"
+                    figures.append(Figure(f"obr: {name} {state}", cost.on, cost.off, floor, most, paired=True))
+    return figures
 
 
 class _Orders:
@@ -105,6 +104,9 @@ class _Orders:
 
     def __init__(self, officer: psycopg.Connection[tuple[object, ...]]) -> None:
         self._keys = [self._register(officer, name) for name in ("first", "second")]
+
+    def activation(self) -> Order:
+        return self.order("activate", haircut=str(HAIRCUT), de_minimis="0.00", equal_shares=False)
 
     def order(self, action: str, **terms: object) -> Order:
         now = int(time.time())
@@ -139,9 +141,7 @@ def _resolution(owner: Any, officer: Any, app: Any, orders: _Orders, seen: _Seen
     seen.note("bare", timed(lambda: owner.execute(_BARE)))
     before = _sizes(owner)
     began = time.perf_counter()
-    event = activate(
-        officer, orders.order("activate", haircut="0.2500", de_minimis="0.00", equal_shares=False), haircut=HAIRCUT
-    )
+    event = activate(officer, orders.activation(), haircut=HAIRCUT)
     seen.note("activate", time.perf_counter() - began)
     for part, seconds in event.metadata["seconds"].items():
         seen.note(part, float(seconds))
@@ -182,63 +182,6 @@ def _sizes(owner: Any) -> dict[str, float]:
     return {name: float(value) for name, value in zip(names, row, strict=True)}
 
 
-def _gate(owner: Any, officer: Any, orders: _Orders, uri: str, runs: int) -> dict[str, list[float]]:
-    """Seconds per posting, by what is on."""
-    rates: dict[str, list[float]] = {"off": [], "inactive": [], "off_again": [], "active": []}
-    for kind in ("inactive", "active"):
-        if kind == "active":
-            activate(
-                officer,
-                orders.order("activate", haircut="0.2500", de_minimis="0.00", equal_shares=False),
-                haircut=HAIRCUT,
-            )
-        for turn in range(2 * runs + 1):  # more of them: they differ by less than one turn from the next
-            pair = ("off" if kind == "inactive" else "off_again", kind)
-            for name in pair if turn % 2 else reversed(pair):
-                _switch(owner, on=name == kind)
-                rate = _rate(uri)
-                rates[name].append(1 / rate)
-                say(f"  {name}: {rate:.0f}/s")
-    return rates
-
-
-def _switch(owner: Any, *, on: bool) -> None:
-    for table, triggers in _OURS.items():
-        for trigger in triggers:
-            state = "ENABLE ALWAYS" if on else "DISABLE"
-            owner.execute(f"ALTER TABLE {table} {state} TRIGGER {trigger}".encode())
-
-
-def _rate(uri: str) -> float:
-    context = multiprocessing.get_context("spawn")
-    start, counts = context.Barrier(CLIENTS), context.Queue()
-    clients = [context.Process(target=_client, args=(uri, seed, start, counts)) for seed in range(CLIENTS)]
-    for client in clients:
-        client.start()
-    total = sum(counts.get(timeout=SECONDS + 60) for _ in clients)
-    for client in clients:
-        client.join()
-    return total / SECONDS
-
-
-def _client(uri: str, seed: int, start: Barrier, counts: Queue[int]) -> None:
-    draw = random.Random(seed)
-
-    def pair() -> Sequence[uuid.UUID]:
-        return [uuid.UUID(f"00000000-0000-7000-8000-{n:012d}") for n in draw.sample(range(1, ACCOUNTS + 1), 2)]
-
-    with psycopg.connect(uri, autocommit=True, prepare_threshold=0) as conn:
-        cursor = conn.cursor()
-        for _ in range(30):
-            cursor.execute(_POST, [str(uuid.uuid4()), pair()])
-        start.wait(60)
-        done, end = 0, time.perf_counter() + SECONDS
-        while time.perf_counter() < end:
-            cursor.execute(_POST, [str(uuid.uuid4()), pair()])
-            done += 1
-        counts.put(done)
-
-
 def _figures(seen: _Seen) -> list[Figure]:
     parts = seen.parts
     middle = {name: round(sorted(values)[len(values) // 2], 3) for name, values in parts.items()}
@@ -249,12 +192,4 @@ def _figures(seen: _Seen) -> list[Figure]:
         Figure("obr: clear", parts["clear"], parts["bare_clear"], bare, PARTITION),
         Figure("obr: whole activation", parts["activate"], parts["bare"], bare),
         Figure("obr: reconcile", parts["reconcile"], parts["bare"], bare, most_s=RECONCILE_S * ACCOUNTS / 1_000_000),
-    ]
-
-
-def _gate_figures(rates: dict[str, list[float]]) -> list[Figure]:
-    floor = "the same postings with the resolution's triggers off"
-    return [
-        Figure("obr: posting, gate inactive", rates["inactive"], rates["off"], floor, 1 / INACTIVE),
-        Figure("obr: posting, gate active", rates["active"], rates["off_again"], floor, 1 / ACTIVE),
     ]

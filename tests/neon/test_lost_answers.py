@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from neonctl.errors import NeonctlError
+from neonctl.errors import NeonctlError, RetryableError
 from neonctl.neon.responses import Compute
 
 LOSSES = ["cut_before", "cut_after", "failing_after", "garbled_after", "not_sent"]
@@ -175,7 +175,7 @@ def test_renaming_a_branch_to_its_own_name_is_nothing_to_do(client):
 
 
 def test_a_project_is_not_made_when_its_name_is_taken(client, neon):
-    with pytest.raises(NeonctlError, match=r"one of that name exists already \(p-1\)"):
+    with pytest.raises(RetryableError, match=r"another run made it since this one looked \(p-1\)"):
         create_project(client)
     assert neon.sent("POST") == []
 

@@ -221,12 +221,13 @@ BEGIN
         $insert$, accounts.ensure_snapshot_partition(p_snapshot_date))
     USING p_snapshot_date, p_jurisdiction, cutoff_at;
     GET DIAGNOSTICS accounts = ROW_COUNT;
+    -- The rows are too new for statistics. coalesce keeps the planner from expecting a dozen and sorting a million.
     SELECT coalesce(jsonb_object_agg(s.currency, jsonb_build_object('accounts', s.n, 'balance', s.balance::text, 'held', s.held::text)), '{}')
     INTO totals
     FROM (
         SELECT x.currency, count(*) AS n, sum(x.balance) AS balance, sum(x.held) AS held
         FROM accounts.daily_balance_snapshots AS x
-        WHERE x.snapshot_date = p_snapshot_date AND x.jurisdiction = p_jurisdiction
+        WHERE x.snapshot_date = p_snapshot_date AND coalesce(x.jurisdiction = p_jurisdiction, false)
         GROUP BY x.currency
     ) AS s;
     INSERT INTO core.eod_runs (jurisdiction, snapshot_date, cutoff_at, accounts, totals, taken_at, actor, trace_id)

@@ -58,7 +58,8 @@ class ProjectCalls(AccountCalls):
     ) -> ProjectSnapshot:
         """Create a project whose name is not taken, with its default branch, and wait until it is ready.
 
-        ``annotations`` go to the default branch. Raises ServiceError; NEON_CONFLICT if the name is taken.
+        ``annotations`` go to the default branch. Raises ServiceError; RetryableError NEON_PROJECT_RACE if the name
+        is taken.
         """
         doing = Doing(f"project `{name}`", "created")
         branch: dict[str, Any] = {"name": branch_name, "role_name": owner_role, "database_name": database}
@@ -224,12 +225,14 @@ class ProjectCalls(AccountCalls):
         return None
 
     def _refuse_second(self, found: tuple[ProjectSnapshot, ...], doing: Doing) -> None:
+        """Who asks for a project saw none: it was made since. Nothing has been changed yet."""
         if found:
-            raise ServiceError(
-                "NEON_CONFLICT",
-                f"{doing}: one of that name exists already ({', '.join(p.id for p in found)})",
-                hint="run `neonctl plan`: it takes up the project that is there",
-                details={"project_ids": [p.id for p in found]},
+            ids = [project.id for project in found]
+            raise RetryableError(
+                "NEON_PROJECT_RACE",
+                f"{doing}: another run made it since this one looked ({', '.join(ids)})",
+                hint="run the same command again: it takes up the project that is there",
+                details={"project_ids": ids},
             )
 
     def _the_only(self, found: tuple[ProjectSnapshot, ...], doing: Doing) -> ProjectSnapshot:
