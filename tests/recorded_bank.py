@@ -12,8 +12,9 @@ from uuid import uuid4
 from bank_database import open_customer
 from neonctl.banking.resolution import Order, activate, rearm, reconcile, release, unwind
 from neonctl.banking.resolution_keys import NewKey, register_key, revoke_key
+from neonctl.banking.resolution_reading import Record
 from neonctl.banking.resolution_record import read_status
-from neonctl.banking.resolution_verification import Record, record_faults
+from neonctl.banking.resolution_verification import record_faults
 from neonctl.banking.signing.instruction import Instruction
 from neonctl.banking.signing.keys import generate, signer_of
 from neonctl.banking.statement import Trace

@@ -19,8 +19,9 @@ from neonctl.banking.resolution import Order, activate
 from neonctl.banking.resolution_chain import chain_faults, parse_kept
 from neonctl.banking.resolution_export import export_bytes, manifest
 from neonctl.banking.resolution_keys import NewKey, register_key
+from neonctl.banking.resolution_reading import read_record
 from neonctl.banking.resolution_record import read_status, status_document
-from neonctl.banking.resolution_verification import kept_elsewhere, read_record
+from neonctl.banking.resolution_verification import kept_elsewhere
 from neonctl.banking.seals import Seal, anchor_text, parse_anchor, seal_ledger
 from neonctl.banking.verification import Scope, verify_ledger
 from neonctl.banking.verification_sessions import DOING

@@ -13,9 +13,10 @@ import pytest
 from neonctl.banking.moments import show_moment
 from neonctl.banking.resolution_export import export_bytes
 from neonctl.banking.resolution_keys import NewKey, list_keys, read_instructions, register_key
+from neonctl.banking.resolution_reading import read_record
 from neonctl.banking.resolution_record import read_status, readiness_gaps, status_document
 from neonctl.banking.resolution_trust import verifying_keys
-from neonctl.banking.resolution_verification import read_record, record_faults
+from neonctl.banking.resolution_verification import record_faults
 from neonctl.banking.signing.authority import Document, check_authority
 from neonctl.banking.signing.instruction import parse_instruction
 from recorded_bank import SCOPE, SIGNERS, TRACE, faults, tamper

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from ledger.proof import problems
+from neonctl.banking.resolution_chain import chain_faults
 from obr.conftest import Connection, Resolution, claims, refused
 
 
@@ -44,6 +45,22 @@ def test_of_many_activations_one_happens(obr: Resolution) -> None:
     assert _codes(raised) == ["ALREADY_ACTIVATED"] * 5
     assert obr.reader.execute("SELECT count(*) FROM core.obr_partition_events").fetchone() == (1,)
     assert obr.reconcile()["differences"] == 0
+
+
+def test_what_many_put_on_record_at_once_is_one_chain(obr: Resolution) -> None:
+    drill = b"SELECT core.obr_record_drill(uuidv7(), 'passed', now(), now(), 0.5, 0, false, 1, sha256('r'), 'key')"
+    officers = [obr.bank.connect("resolution_officer") for _ in range(3)]
+    apps = [obr.bank.connect("app_user") for _ in range(3)]
+    works = [
+        *(lambda conn=conn: [conn.execute(drill) for _ in range(5)] for conn in officers),
+        *(lambda conn=conn: [obr.reconcile(conn) for _ in range(5)] for conn in apps),
+    ]
+    assert together(works) == []
+    numbers = [row[0] for row in obr.reader.execute("SELECT link_no FROM core.obr_chain ORDER BY link_no")]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) >= 30
+    with obr.reader.transaction():
+        assert chain_faults(obr.reader, doing="looking") == []
 
 
 def test_one_key_from_many_hands_activates_once(obr: Resolution) -> None:

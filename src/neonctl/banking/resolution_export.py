@@ -13,8 +13,8 @@ from typing import Any, Literal
 from neonctl.banking.moments import show_moment
 from neonctl.banking.resolution import ResolutionEvent
 from neonctl.banking.resolution_chain import Link
+from neonctl.banking.resolution_reading import Record
 from neonctl.banking.resolution_record import shown
-from neonctl.banking.resolution_verification import Record
 from neonctl.banking.signing.attested import sha256_of
 
 Format = Literal["csv", "json"]

@@ -11,30 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
-from uuid import UUID
-
-import psycopg
-from psycopg.rows import TupleRow
 
 from neonctl.banking.money import show
-from neonctl.banking.resolution import ResolutionEvent, read_events
-from neonctl.banking.resolution_chain import (
-    ChainFault,
-    HaircutFile,
-    KeptLink,
-    Link,
-    chain_faults,
-    kept_faults,
-    read_files,
-    read_links,
-)
-from neonctl.banking.resolution_course import Standing, course_faults, standing_faults
-from neonctl.banking.resolution_keys import KeptInstruction, KeyKind, TrustedKey, list_keys, read_instructions
+from neonctl.banking.resolution import ResolutionEvent
+from neonctl.banking.resolution_chain import ChainFault, KeptLink, kept_faults
+from neonctl.banking.resolution_course import course_faults, standing_faults
+from neonctl.banking.resolution_keys import KeptInstruction, KeyKind, TrustedKey
+from neonctl.banking.resolution_reading import Evidence, Record
 from neonctl.banking.resolution_trust import public_key_of
 from neonctl.banking.signing.claims import Action, canonical_haircut, canonical_percent
 from neonctl.banking.signing.instruction import Instruction, check_asked, parse_instruction
 from neonctl.banking.signing.jws import Jws, signed_by
-from neonctl.banking.statement import patiently, rows
 from neonctl.errors import NeonctlError
 
 _EVENTS: Final = "core.obr_partition_events"
@@ -57,84 +44,12 @@ class RecordFault:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What the rows of an event's partition sum to."""
-
-    event_id: UUID
-    accounts: int
-    frozen: Decimal
-    available: Decimal
-
-
-@dataclass(frozen=True)
-class UnlikeEvidence:
-    """Accounts whose evidence at an event is not what the log and the arithmetic give; ``some`` of them by id."""
-
-    event_id: UUID
-    accounts: int
-    some: Sequence[UUID]
-
-
-@dataclass(frozen=True)
-class Record:
-    """All of it, as it was at one instant."""
-
-    events: Sequence[ResolutionEvent]
-    documents: Sequence[KeptInstruction]
-    keys: Sequence[TrustedKey]
-    evidence: Sequence[Evidence]
-    unlike: Sequence[UnlikeEvidence]
-    standing: Standing | None
-    last_event_no: int
-    links: Sequence[Link] = ()
-    files: Sequence[HaircutFile] = ()
-    chain: Sequence[ChainFault] = ()
-
-
-@dataclass(frozen=True)
-class _Last:
-    last_event_no: int
-
-
-@dataclass(frozen=True)
 class _Need:
     """The documents that a row must have: whose, for what, saying what."""
 
     kind: KeyKind
     action: Action
     asked: Mapping[str, object]
-
-
-def read_record(conn: psycopg.Connection[TupleRow], *, evidence: bool = True, files: bool = False) -> Record:
-    """The whole record as it was at one instant, over a connection in autocommit, outside of any transaction.
-
-    ``evidence``: with what each account's is compared to, and what the chain says, for ``record_faults``; it takes a
-    look at every one of them. ``files``: with those of permanent haircuts, for an export.
-    """
-    doing = "reading the resolution's record"
-    before = conn.isolation_level
-    conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    try:
-        with patiently(conn, doing):
-            return _read(conn, doing, evidence=evidence, files=files)
-    finally:
-        conn.isolation_level = before
-
-
-def _read(conn: psycopg.Connection[TupleRow], doing: str, *, evidence: bool, files: bool) -> Record:
-    file = "resolution_record"
-    return Record(
-        events=read_events(conn),
-        documents=read_instructions(conn),
-        keys=list_keys(conn),
-        evidence=rows(conn, file, "evidence", Evidence, doing=doing) if evidence else (),
-        unlike=rows(conn, file, "unlike_evidence", UnlikeEvidence, doing=doing) if evidence else (),
-        standing=next(iter(rows(conn, file, "standing", Standing, doing=doing)), None),
-        last_event_no=sum(each.last_event_no for each in rows(conn, file, "last_event_no", _Last, doing=doing)),
-        links=read_links(conn, doing=doing),
-        files=read_files(conn, doing=doing) if files else (),
-        chain=chain_faults(conn, doing=doing) if evidence else (),
-    )
 
 
 def record_faults(record: Record, *, scope: str) -> Iterator[RecordFault]:

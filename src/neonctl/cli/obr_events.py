@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from neonctl.banking.resolution import ResolutionEvent
-    from neonctl.banking.resolution_verification import Record, RecordFault
+    from neonctl.banking.resolution_reading import Record
+    from neonctl.banking.resolution_verification import RecordFault
     from neonctl.banking.signing.keys import Signer
     from neonctl.cli.session import Session
 
@@ -49,7 +50,8 @@ def obr_events(
     """List the regulatory record: who did what, when, by whose signature. Verify it, export it for the regulator."""
     from neonctl.banking.resolution_chain import parse_kept
     from neonctl.banking.resolution_export import listed
-    from neonctl.banking.resolution_verification import kept_elsewhere, read_record, record_faults
+    from neonctl.banking.resolution_reading import read_record
+    from neonctl.banking.resolution_verification import kept_elsewhere, record_faults
     from neonctl.errors import UsageError
 
     if export is None and (out is not None or key is not None):

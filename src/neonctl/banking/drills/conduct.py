@@ -15,8 +15,9 @@ from neonctl.banking.drills.officer import Copy, DrillOfficer
 from neonctl.banking.drills.report import DepositorView, Parameters, Probe, Proof, RealKeys, Sums
 from neonctl.banking.resolution import ResolutionEvent, read_state, reconcile
 from neonctl.banking.resolution_keys import list_keys
+from neonctl.banking.resolution_reading import read_record
 from neonctl.banking.resolution_record import SOON, read_status, readiness_gaps
-from neonctl.banking.resolution_verification import RecordFault, read_record, record_faults
+from neonctl.banking.resolution_verification import RecordFault, record_faults
 from neonctl.banking.statement import patiently
 from neonctl.banking.verification import Door, Scope, verify_ledger
 from neonctl.errors import NeonctlError, RetryableError, ServiceError
