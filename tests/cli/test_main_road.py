@@ -14,9 +14,9 @@ def test_the_first_apply_ends_with_what_exists_and_what_next(provisioned):
 Project bank ([PROJECT]), aws-ap-southeast-2, Postgres 18
 
   environment  branch  direct  pooled  databases  tables  secrets
-  dev  dev  localhost:[PORT]  localhost:[PORT]  6  50  19
-  prod  prod (default, protected)  localhost:[PORT]  localhost:[PORT]  6  50  19
-  uat  uat  localhost:[PORT]  localhost:[PORT]  6  50  19
+  dev  dev  localhost:[PORT]  localhost:[PORT]  6  52  19
+  prod  prod (default, protected)  localhost:[PORT]  localhost:[PORT]  6  52  19
+  uat  uat  localhost:[PORT]  localhost:[PORT]  6  52  19
 
 Next:
   uv run neonctl verify --local
