@@ -159,6 +159,17 @@ EVIDENCE = {
         "UPDATE core.obr_holder_partitions SET holder_no = 3 - holder_no WHERE share_pct < 100",
         "core.obr_holder_partitions/1",
     ),
+    "more available to a holder": (
+        "UPDATE core.obr_holder_partitions SET available_amount = available_amount + 1 WHERE share_pct = 100",
+        "core.obr_holder_partitions/1",
+    ),
+    "more available of a release": (
+        (
+            "UPDATE core.obr_account_partitions SET available_amount = available_amount + 1"
+            " WHERE event_id = (SELECT partition_event_id FROM core.obr_resolution_state)"
+        ),
+        "core.obr_account_partitions/2",
+    ),
     "another row of the log": ("UPDATE core.obr_account_partitions SET log_seq = log_seq + 1", "core.obr_account_partitions/1"),
     "a release's": (
         "UPDATE core.obr_account_partitions SET log_seq = 0 WHERE event_id = (SELECT partition_event_id FROM core.obr_resolution_state)",

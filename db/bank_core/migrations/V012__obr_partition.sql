@@ -62,8 +62,8 @@ ALTER TABLE core.obr_holder_partitions ENABLE ALWAYS TRIGGER trg_obr_holder_part
 ALTER TABLE core.obr_holder_partitions ENABLE ALWAYS TRIGGER trg_obr_holder_partitions_written_by_trigger;
 
 -- Hashes of an event's evidence, of so many accounts each, in the order of their ids. They stand in the event's row, and
--- so in the chain. A piece reaches from behind the one before up to its own last account; the last one has no end. A number
--- is negative that counts a holder who is no party. Rows are read in the order of the key, whatever the planner, who knows
+-- so in the chain. A piece reaches from behind the one before up to its own last account; the last one has no end. What
+-- is available follows from balance and frozen, and is not in them. A number is negative that counts a holder who is no party. Rows are read in the order of the key, whatever the planner, who knows
 -- nothing yet of rows that were just written, would rather do.
 CREATE FUNCTION core.obr_evidence(p_event_id uuid, p_accounts bigint DEFAULT 100000) RETURNS jsonb
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
@@ -82,15 +82,15 @@ BEGIN
         OFFSET p_accounts - 1
         LIMIT 1;
         SELECT count(*) AS n, sha256(coalesce(string_agg(uuid_send(p.account_id) || int8send(p.log_seq)
-            || convert_to(p.currency, 'UTF8') || numeric_send(p.balance_at) || numeric_send(p.frozen_amount)
-            || numeric_send(p.available_amount), '' ORDER BY p.account_id), '')) AS hash
+            || convert_to(p.currency, 'UTF8') || numeric_send(p.balance_at) || numeric_send(p.frozen_amount), ''
+            ORDER BY p.account_id), '')) AS hash
         INTO a
         FROM core.obr_account_partitions AS p
         WHERE p.event_id = p_event_id AND (since IS NULL OR p.account_id > since) AND (upto IS NULL OR p.account_id <= upto);
         SELECT count(*) AS n, sha256(coalesce(string_agg(uuid_send(p.account_id)
             || int2send(CASE WHEN p.party_id IS NULL THEN -p.holder_no ELSE p.holder_no END) || coalesce(uuid_send(p.party_id), '')
-            || numeric_send(p.share_pct) || numeric_send(p.balance_at) || numeric_send(p.frozen_amount)
-            || numeric_send(p.available_amount), '' ORDER BY p.account_id, p.holder_no), '')) AS hash
+            || numeric_send(p.share_pct) || numeric_send(p.balance_at) || numeric_send(p.frozen_amount), ''
+            ORDER BY p.account_id, p.holder_no), '')) AS hash
         INTO h
         FROM core.obr_holder_partitions AS p
         WHERE p.event_id = p_event_id AND (since IS NULL OR p.account_id > since) AND (upto IS NULL OR p.account_id <= upto);

@@ -70,7 +70,8 @@ ORDER BY f.link_no, f.row
 LIMIT 20
 
 -- evidence --
--- The evidence of activations and releases against the hashes that their events keep of it, piece by piece.
+-- The evidence of activations and releases against the hashes that their events keep of it, piece by piece. What is
+-- available is not in them: it follows from balance and frozen.
 WITH pieces AS (
     SELECT
         e.event_no,
@@ -90,21 +91,22 @@ WITH pieces AS (
     WHERE e.event_type IN ('OBR_ACTIVATED', 'OBR_RELEASED')
 ),
 looked AS (
-    SELECT p.*, t.relation, t.found IS DISTINCT FROM concat(p.piece ->> t.counted, ' ', p.piece ->> (t.counted || '_sha256')) AS wrong
+    SELECT p.*, t.relation, t.found IS DISTINCT FROM concat(p.piece ->> t.counted, ' ', p.piece ->> (t.counted || '_sha256'))
+        OR t.odd > 0 AS wrong
     FROM pieces AS p
     CROSS JOIN LATERAL (
         SELECT 'core.obr_account_partitions' AS relation, 'accounts' AS counted, concat(count(*), ' ', encode(sha256(coalesce(
             string_agg(uuid_send(x.account_id) || int8send(x.log_seq) || convert_to(x.currency, 'UTF8')
-                || numeric_send(x.balance_at) || numeric_send(x.frozen_amount) || numeric_send(x.available_amount), ''
-                ORDER BY x.account_id), '')), 'hex')) AS found
+                || numeric_send(x.balance_at) || numeric_send(x.frozen_amount), '' ORDER BY x.account_id), '')), 'hex')) AS found,
+            count(*) FILTER (WHERE x.available_amount <> greatest(x.balance_at - x.frozen_amount, 0)) AS odd
         FROM core.obr_account_partitions AS x
         WHERE x.event_id = p.event_id AND x.account_id BETWEEN p.from_id AND p.to_id AND x.account_id IS DISTINCT FROM p.since
         UNION ALL
         SELECT 'core.obr_holder_partitions', 'holders', concat(count(*), ' ', encode(sha256(coalesce(
             string_agg(uuid_send(x.account_id) || int2send(CASE WHEN x.party_id IS NULL THEN -x.holder_no ELSE x.holder_no END)
                 || coalesce(uuid_send(x.party_id), '') || numeric_send(x.share_pct) || numeric_send(x.balance_at)
-                || numeric_send(x.frozen_amount) || numeric_send(x.available_amount), ''
-                ORDER BY x.account_id, x.holder_no), '')), 'hex'))
+                || numeric_send(x.frozen_amount), '' ORDER BY x.account_id, x.holder_no), '')), 'hex')),
+            count(*) FILTER (WHERE x.available_amount <> greatest(x.balance_at - x.frozen_amount, 0))
         FROM core.obr_holder_partitions AS x
         WHERE x.event_id = p.event_id AND x.account_id BETWEEN p.from_id AND p.to_id AND x.account_id IS DISTINCT FROM p.since
     ) AS t
