@@ -78,10 +78,14 @@ def test_a_holder_leaves_and_another_takes_the_share(bank: Bank, teller: Teller)
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
 def test_two_who_add_holders_at_once_see_each_other(bank: Bank, teller: Teller, level: str) -> None:
     """In an older snapshot each would find his own shares alone, and 200 percent would be in the way of a resolution."""
-    opened = teller.conn.execute(
-        "INSERT INTO accounts.accounts (account_number, product_code, currency, jurisdiction, status)"
-        " VALUES ('NOBODY-1', 'EVERYDAY', 'NZD', 'NZ', 'ACTIVE') RETURNING account_id"
-    ).fetchone()
+    opened = (
+        bank.connect("migrate_user")
+        .execute(
+            "INSERT INTO accounts.accounts (account_number, product_code, currency, jurisdiction, status)"
+            " VALUES ('NOBODY-1', 'EVERYDAY', 'NZD', 'NZ', 'ACTIVE') RETURNING account_id"
+        )
+        .fetchone()
+    )
     assert opened is not None
     join = (
         "INSERT INTO accounts.account_party_relationships (account_id, party_id, role, balance_share_pct)"

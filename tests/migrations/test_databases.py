@@ -159,17 +159,17 @@ def test_every_table_has_a_key_an_owner_and_a_comment(postgres_server: PostgresS
 def test_the_application_opens_accounts_but_cannot_write_money(postgres_server: PostgresServer, bank: str) -> None:
     up(postgres_server, bank)
     new = (
-        "INSERT INTO accounts.accounts (account_number, product_code, currency, jurisdiction{})"
-        " VALUES ('{}', 'EVERYDAY', 'NZD', 'NZ'{})"
+        "INSERT INTO accounts.accounts (account_number, product_code, currency, jurisdiction)"
+        " VALUES ('{}', 'EVERYDAY', 'NZD', 'NZ')"
     )
     with postgres_server.connect(bank, "bank_core_app_user") as app:
-        app.execute(new.format("", "01-0001", "").encode())
+        app.execute("SELECT accounts.open_account('NZD', 'NZ', ARRAY[gen_random_uuid()])")
         app.execute("SELECT accounts.set_account_status(account_id, 'ACTIVE') FROM accounts.accounts")
         for refused in (
+            new.format("01-0001"),  # a customer's account that nobody holds
             "UPDATE accounts.accounts SET status = 'ACTIVE'",
             "UPDATE accounts.accounts SET restriction_reason = NULL",
             "UPDATE accounts.accounts SET updated_at = now()",
-            new.format(", balance", "01-0002", ", 100"),
             "UPDATE accounts.accounts SET balance = 100",
             "UPDATE accounts.accounts SET available_balance = 100",
             "UPDATE accounts.accounts SET overdraft_limit = 100",
@@ -183,7 +183,7 @@ def test_the_application_opens_accounts_but_cannot_write_money(postgres_server: 
             admin.execute("UPDATE accounts.accounts SET balance = -0.01")
         assert caught.value.diag.constraint_name == "LEDGER_MANAGED"
         for impossible in (
-            new.format("", "01-0003", "").replace("NZD", "USD"),
+            new.format("01-0003").replace("NZD", "USD"),
             "INSERT INTO accounts.account_party_relationships SELECT account_id, account_id, 'HOLDER', 100.0001 FROM accounts.accounts",
             "INSERT INTO accounts.account_party_relationships SELECT account_id, account_id, 'SIGNATORY', 1 FROM accounts.accounts",
             "INSERT INTO accounts.account_party_relationships SELECT account_id, account_id, 'HOLDER', NULL FROM accounts.accounts",

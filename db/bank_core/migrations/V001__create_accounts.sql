@@ -66,8 +66,7 @@ COMMENT ON TABLE accounts.account_party_relationships IS 'Who holds an account o
 COMMENT ON COLUMN accounts.account_party_relationships.party_id IS 'The party in bank_kyc; no foreign key reaches across databases.';
 COMMENT ON COLUMN accounts.account_party_relationships.balance_share_pct IS 'A holder''s share of the balance in percent (MOD-125).';
 
--- The application opens accounts; their standing it changes by accounts.set_account_status (V002). Whoever may UPDATE a
--- column may also lock rows, before anything, and so keep an activation waiting without being named.
-GRANT INSERT (account_id, account_number, product_code, currency, jurisdiction, status, restriction_reason, is_internal, overdraft_limit)
-    ON accounts.accounts TO bank_core_app_user;
+-- The application opens accounts by accounts.open_account, which asks for holders, and changes their standing by
+-- accounts.set_account_status (V002). Whoever may UPDATE a column may also lock rows, before anything, and so keep an
+-- activation waiting without being named.
 GRANT INSERT, UPDATE (valid_to) ON accounts.account_party_relationships TO bank_core_app_user;
