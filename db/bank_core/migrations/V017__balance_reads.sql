@@ -10,18 +10,13 @@ CREATE FUNCTION accounts.balance(
     OUT account_id uuid, OUT currency text, OUT balance numeric, OUT held numeric, OUT version integer, OUT as_of timestamptz,
     OUT shards uuid [], OUT unfrozen numeric
 )
-LANGUAGE plpgsql STABLE AS $$
-BEGIN
-    SELECT a.account_id, a.currency, a.balance, a.balance - a.available_balance, a.version, pg_catalog.statement_timestamp(),
-        a.shards, CASE WHEN a.obr_partitioned THEN a.obr_available_amount END
-    INTO account_id, currency, balance, held, version, as_of, shards, unfrozen
+LANGUAGE sql STABLE AS $$
+    SELECT a.account_id, a.currency::text, a.balance, CASE
+            WHEN a.available_balance = a.balance THEN 0.00 -- most accounts have no holds, by their own figures
+            ELSE accounts.held(a.account_id)
+        END, a.version, pg_catalog.statement_timestamp(), a.shards, CASE WHEN a.obr_partitioned THEN a.obr_available_amount::numeric END
     FROM accounts.accounts AS a
-    WHERE a.account_id = p_account_id;
-    -- Most accounts have no holds, by their own figures; of those that have, expired ones count no more.
-    IF held <> 0 THEN
-        held := accounts.held(p_account_id);
-    END IF;
-END
+    WHERE a.account_id = p_account_id
 $$;
 
 CREATE FUNCTION accounts.party_balances(p_party_id uuid)
