@@ -7,11 +7,11 @@
 -- The same as the query `get` of balances.sql, which is quicker where it can be prepared.
 CREATE FUNCTION accounts.balance(
     p_account_id uuid,
-    OUT account_id uuid, OUT currency text, OUT balance numeric, OUT held numeric, OUT version integer, OUT as_of timestamptz,
+    OUT currency text, OUT balance numeric, OUT held numeric, OUT version integer, OUT as_of timestamptz,
     OUT shards uuid [], OUT unfrozen numeric
 )
 LANGUAGE sql STABLE AS $$
-    SELECT a.account_id, a.currency::text, a.balance, CASE
+    SELECT a.currency::text, a.balance, CASE
             WHEN a.available_balance = a.balance THEN 0.00 -- most accounts have no holds, by their own figures
             ELSE accounts.held(a.account_id)
         END, a.version, pg_catalog.statement_timestamp(), a.shards, CASE WHEN a.obr_partitioned THEN a.obr_available_amount::numeric END

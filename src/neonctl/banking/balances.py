@@ -134,11 +134,11 @@ class BalanceReader:
             raise failure
         if found is None or found[0] is None:  # the function gives a row of nothing
             raise not_found("ACCOUNT_NOT_FOUND", "account", account_id)
-        account, currency, balance, held, version, as_of, shards, unfrozen = found
+        currency, balance, held, version, as_of, shards, unfrozen = found
         if shards is not None:
             balance += self._booked_on(account_id, shards)
         usable = balance - held if unfrozen is None else _usable(balance, held, unfrozen)
-        return _balance(account, currency, balance, usable, held, version, as_of)
+        return _balance(account_id, currency, balance, usable, held, version, as_of)
 
     def by_party(self, party_id: UUID) -> tuple[PartyAccount, ...]:
         """The balances of all accounts that a party is related to today, oldest account first; () for none."""

@@ -1,6 +1,5 @@
 -- create --
-SELECT h.hold_id, h.account_version, h.expires_at, h.replayed
-FROM accounts.create_hold(%s::uuid, %s::numeric, %s::text, %s::interval, %s::text, %s::text, %s::text) AS h
+SELECT * FROM accounts.create_hold(%s, %s, %s, %s, %s, %s, %s)
 
 -- release --
 SELECT h.hold_id, h.account_id, h.amount, h.released_at, h.release_reason, h.released
