@@ -17,8 +17,8 @@ from typing import Any
 import psycopg
 
 from bench.bank_data import ACCOUNTS, ACCOUNTS_EACH, PARTIES, account
-from neonctl.banking.balances import BalanceReader, balances_by_party
-from neonctl.banking.holds import create_hold
+from neonctl.banking.balances import BalanceReader
+from neonctl.banking.holds import HoldWriter
 
 CLIENTS = 16
 SECONDS = 3.0
@@ -71,7 +71,7 @@ def _client(kind: str, uri: str, hot: uuid.UUID, prepared: bool, seed: int, star
 
 
 def _work(kind: str, conn: psycopg.Connection[Any], hot: uuid.UUID, seed: int) -> Work:
-    draw, cursor, reader = random.Random(seed), conn.cursor(), BalanceReader(conn)
+    draw, cursor, reader, writer = random.Random(seed), conn.cursor(), BalanceReader(conn), HoldWriter(conn)
     own = itertools.cycle(range(seed + 1, ACCOUNTS, CLIENTS))  # which no other client takes
 
     def pair() -> Sequence[uuid.UUID]:
@@ -90,7 +90,7 @@ def _work(kind: str, conn: psycopg.Connection[Any], hot: uuid.UUID, seed: int) -
         "hot": lambda: post([hot, some()]),
         "keyed": lambda: cursor.execute(_KEYED, [some()]).fetchone(),
         "balance": lambda: reader.get(some()),
-        "party": lambda: len(balances_by_party(conn, account(draw.randrange(PARTIES)))) == ACCOUNTS_EACH or 1 / 0,
-        "hold": lambda: create_hold(conn, account(next(own)), Decimal("1.00"), idempotency_key=str(uuid.uuid4())),
+        "party": lambda: len(reader.by_party(account(draw.randrange(PARTIES)))) == ACCOUNTS_EACH or 1 / 0,
+        "hold": lambda: writer.create(account(next(own)), Decimal("1.00"), idempotency_key=str(uuid.uuid4())),
     }
     return works[kind]

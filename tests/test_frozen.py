@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import FrozenInstanceError, asdict, field, fields, replace
+from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neonctl.frozen import frozen
+from neonctl.frozen import filling, frozen
 
 
 @frozen
@@ -20,6 +20,12 @@ class Place:
     tags: dict[str, str] = field(default_factory=dict[str, str])
     key: str = field(default="k", repr=False)
     note: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    name: str
+    size: int
 
 
 @frozen(kw_only=True)
@@ -87,3 +93,13 @@ def test_it_can_be_taken_apart() -> None:
         case Place(name, size):
             assert (name, size) == ("a", 2)
     assert [each.name for each in fields(Named)] == ["reason", "name"]
+
+
+def test_what_was_filled_is_what_was_made() -> None:
+    spot = filling(Spot)("a", size=1)
+    assert type(spot) is Spot
+    assert spot == Spot("a", 1) == pickle.loads(pickle.dumps(spot)) == replace(spot, size=1)
+    with pytest.raises(FrozenInstanceError):
+        spot.size = 2  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(TypeError):
+        filling(Spot)("a")  # pyright: ignore[reportCallIssue]

@@ -15,7 +15,7 @@ import pytest
 from bank_database import open_customer, open_internal
 from neonctl.banking.accounts import Holder, NewAccount, open_account, read_account, set_status
 from neonctl.banking.balances import BalanceReader, balance_at, balances_by_party, get_balance
-from neonctl.banking.holds import create_hold, list_holds, release_hold, sweep_holds
+from neonctl.banking.holds import HoldWriter, create_hold, list_holds, release_hold, sweep_holds
 from neonctl.banking.posting import Leg, post, reverse, transfer
 from neonctl.banking.statement import Trace
 from neonctl.errors import NeonctlError
@@ -241,7 +241,26 @@ def test_who_may_not_prepare_gets_the_same_answers(app, readonly, bank):
     assert [each.held for each in shown] == [0, 8, 0]
     assert [replace(each, as_of=shown[0].as_of) for each in balances_by_party(pooled, party)] == list(shown)
     assert balances_by_party(pooled, uuid4()) == ()
+    assert [replace(each, as_of=shown[0].as_of) for each in planned.by_party(party)] == list(shown)
     refused("ACCOUNT_NOT_FOUND", lambda: planned.get(uuid4()))
+
+
+def test_one_writer_makes_many_holds_whether_it_may_prepare_or_not(app, bank):
+    account, trace = open_customer(app, money="10.00"), Trace("me", "t1", "c1")
+    for conn in (app, bank.connect("app_user", prepare_threshold=None)):
+        writer, key = HoldWriter(conn), str(uuid4())
+        hold = writer.create(account, Decimal(1), idempotency_key=key, payment_id="it's %s", trace=trace)
+        assert writer.create(account, Decimal(1), idempotency_key=key, payment_id="it's %s") == replace(
+            hold, replayed=True
+        )
+        refused("INSUFFICIENT_FUNDS", lambda each=writer: each.create(account, TEN, idempotency_key="much"))
+        refused("ACCOUNT_NOT_FOUND", lambda each=writer: each.create(uuid4(), TEN, idempotency_key="nobody"))
+        refused("IDEMPOTENCY_KEY_REUSED", lambda each=writer, k=key: each.create(uuid4(), TEN, idempotency_key=k))
+        assert (
+            writer.create(account, Decimal(1), idempotency_key=str(uuid4())).account_version == hold.account_version + 1
+        )
+    kept = "SELECT payment_id, trace_id, correlation_id FROM accounts.pending_holds WHERE trace_id IS NOT NULL"
+    assert app.execute(kept).fetchall() == [("it's %s", "t1", "c1")] * 2
 
 
 def test_a_hot_account_is_one_with_its_shards(app, readonly):

@@ -13,7 +13,7 @@ from psycopg.rows import class_row
 
 from bank_database import Bank, Connection, open_customer, open_internal
 from neonctl.banking import verification_tasks
-from neonctl.banking.chain import ZERO_HASH, LogRow
+from neonctl.banking.chain import ZERO_HASH, HoldRow, LogRow
 from neonctl.banking.holds import create_hold, release_hold
 from neonctl.banking.posting import post, reverse, transfer
 from neonctl.banking.seals import anchor_text, parse_anchor, seal_ledger
@@ -368,6 +368,27 @@ def test_a_complete_rewrite_with_the_seals_is_exposed_by_an_anchor(books):
     seal_ledger(books.app)
     assert books.verify().intact, "without an anchor nobody can know"
     assert faults(books.verify(anchor=anchor)) == [("altered", "core.log_seals", "1")]
+
+
+def test_a_release_told_twice_is_named_though_all_its_figures_fit(books):
+    with books.behind_its_back() as superuser:
+        kept = query("verify_account", "account_hold_log", "banking")
+        found = superuser.cursor(row_factory=class_row(HoldRow)).execute(kept, {"account_id": books.account, "seq": 0})
+        last = found.fetchall()[-1]
+        assert last.event == "RELEASED"
+        again = replace(last, seq=last.seq + 1, prev_hash=last.row_hash, account_version=last.account_version + 1)
+        superuser.execute(
+            "INSERT INTO core.hold_log SELECT l.account_id, l.seq + 1, l.hold_id, l.event, l.amount, l.available_after,"
+            " l.account_version + 1, l.expires_at, l.recorded_at, l.reason, l.idempotency_key, l.payment_id, l.row_hash, %s"
+            " FROM core.hold_log AS l WHERE l.account_id = %s AND l.seq = %s",
+            (again.computed(), books.account, last.seq),
+        )
+        superuser.execute(
+            "UPDATE accounts.accounts SET hold_seq = hold_seq + 1, hold_head = %s, version = version + 1"
+            " WHERE account_id = %s",
+            (again.computed(), books.account),
+        )
+    assert faults(books.verify()) == [("inserted", "accounts.pending_holds", str(last.hold_id))]
 
 
 def test_an_anchor_outlives_its_seal(books):

@@ -115,10 +115,27 @@ def test_a_hold_decided_on_an_old_version_is_refused(bank: Bank, teller: Teller)
 
 
 def test_every_step_tells_the_others(teller: Teller) -> None:
-    account = teller.open(money="10")
-    teller.release(teller.hold(account, "3"))
+    till, account = teller.internal(), teller.open(money="10")
+    hold = teller.hold(account, "3")
+    teller.release(hold)
+    teller.move(account, till, "1")  # told of later than the hold, so nothing of it is in what is told of the hold
     rows = teller.conn.execute(
-        "SELECT payload ->> 'cause', payload ->> 'available_balance', (payload ->> 'version')::int FROM core.outbox"
-        " WHERE event_type = 'bank.core.balance_updated' ORDER BY event_no"
+        "SELECT payload - 'occurred_at', (payload ->> 'occurred_at')::timestamptz FROM core.outbox_read()"
+        " WHERE payload ->> 'cause' LIKE 'HOLD%' ORDER BY event_no"
     ).fetchall()
-    assert rows == [("HOLD_CREATED", "7.00", 2), ("HOLD_RELEASED", "10.00", 3)]
+    moments = "SELECT created_at, released_at FROM accounts.pending_holds WHERE hold_id = %s"
+    created, released = teller.conn.execute(moments, [hold]).fetchall()[0]
+    told = {
+        "schema_version": "1",
+        "account_id": str(account),
+        "currency": "NZD",
+        "balance": "10.00",
+        "transaction_id": None,
+        "hold_id": str(hold),
+        "trace_id": None,
+        "correlation_id": None,
+    }
+    assert rows == [
+        ({**told, "cause": "HOLD_CREATED", "available_balance": "7.00", "version": 2}, created),
+        ({**told, "cause": "HOLD_RELEASED", "available_balance": "10.00", "version": 3}, released),
+    ]

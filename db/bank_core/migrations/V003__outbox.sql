@@ -9,6 +9,8 @@ CREATE TABLE core.outbox (
     aggregate_id uuid NOT NULL,
     account_ids uuid [] NOT NULL,
     payload jsonb,
+    hold_seq bigint,
+    balance numeric(18, 2),
     trace_id text,
     correlation_id text,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -24,4 +26,6 @@ CREATE INDEX idx_outbox_pending ON core.outbox (event_no) WHERE published_at IS 
 COMMENT ON TABLE core.outbox IS 'Events to publish. Numbers are drawn while the accounts are locked, so they ascend in the order of what happened to each account.';
 COMMENT ON COLUMN core.outbox.aggregate_id IS 'The transaction or the hold.';
 COMMENT ON COLUMN core.outbox.account_ids IS 'Whose order the event keeps.';
-COMMENT ON COLUMN core.outbox.payload IS 'NULL for postings: made from the transaction log when it is read.';
+COMMENT ON COLUMN core.outbox.payload IS 'NULL for postings and holds: made from their logs when it is read.';
+COMMENT ON COLUMN core.outbox.hold_seq IS 'Of a hold: the row of core.hold_log that the event tells of.';
+COMMENT ON COLUMN core.outbox.balance IS 'Of a hold: the account''s balance at that moment, which core.hold_log does not say.';

@@ -43,8 +43,7 @@ CREATE TABLE core.hold_log (
     payment_id text,
     prev_hash bytea NOT NULL,
     row_hash bytea NOT NULL,
-    CONSTRAINT hold_log_pkey PRIMARY KEY (account_id, seq),
-    CONSTRAINT uniq_hold_log_event UNIQUE (hold_id, event)
+    CONSTRAINT hold_log_pkey PRIMARY KEY (account_id, seq) -- that a hold is released once is seen at the hold
 );
 
 COMMENT ON TABLE core.hold_log IS 'Each hold''s creation and release, chained by hash per account: append-only, written by trigger.';
@@ -109,15 +108,16 @@ DECLARE
 BEGIN
     LOCK TABLE core.ledger_lock IN ROW SHARE MODE;
     IF TG_OP = 'INSERT' THEN
-        IF NEW.released_at IS NOT NULL THEN
-            RAISE EXCEPTION 'a hold is not born released' USING ERRCODE = 'NB016', CONSTRAINT = 'LEDGER_MANAGED';
-        END IF;
         -- The clock is the database's; how long the hold lasts is the caller's.
         moment := pg_catalog.clock_timestamp();
         NEW.expires_at := moment + pg_catalog.make_interval(secs => extract(epoch FROM NEW.expires_at - NEW.created_at));
         NEW.created_at := moment;
-        IF (NEW.expires_at > moment AND NEW.expires_at <= moment + interval '8784 hours' AND NEW.release_reason IS NULL) IS NOT TRUE
+        IF (NEW.expires_at > moment AND NEW.expires_at <= moment + interval '8784 hours' AND NEW.release_reason IS NULL
+            AND NEW.released_at IS NULL) IS NOT TRUE
         THEN
+            IF NEW.released_at IS NOT NULL THEN
+                RAISE EXCEPTION 'a hold is not born released' USING ERRCODE = 'NB016', CONSTRAINT = 'LEDGER_MANAGED';
+            END IF;
             RAISE EXCEPTION 'a hold lasts up to 366 days, and is not born with a reason to end'
                 USING ERRCODE = 'NB014', CONSTRAINT = 'HOLD_INVALID';
         END IF;
@@ -144,10 +144,8 @@ $$;
 CREATE FUNCTION accounts.after_hold() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
-    created boolean := TG_OP = 'INSERT';
-    happened text := CASE WHEN created THEN 'CREATED' ELSE 'RELEASED' END;
+    created boolean := NEW.released_at IS NULL;
     delta numeric := CASE WHEN created THEN -NEW.amount ELSE NEW.amount END;
-    moment timestamptz := CASE WHEN created THEN NEW.created_at ELSE NEW.released_at END;
     a record;
 BEGIN
     -- Who creates a hold has decided on a version of the account, which must still be there.
@@ -156,40 +154,36 @@ BEGIN
         available_balance = x.available_balance + delta,
         hold_seq = x.hold_seq + 1,
         hold_head = sha256(x.hold_head || uuid_send(x.account_id) || int8send(x.hold_seq + 1) || uuid_send(NEW.hold_id)
-            || convert_to(left(happened, 1), 'UTF8') || int8send((NEW.amount * 100)::bigint)
+            || CASE WHEN created THEN 'C'::bytea ELSE 'R'::bytea END || int8send((NEW.amount * 100)::bigint)
             || int8send(((x.available_balance + delta) * 100)::bigint) || int4send(x.version + 1)
-            || timestamptz_send(NEW.expires_at) || timestamptz_send(moment)
+            || timestamptz_send(NEW.expires_at) || timestamptz_send(coalesce(NEW.released_at, NEW.created_at))
             -- Texts with their lengths in front, nothing in front of none: two requests never give the same bytes.
             || convert_to(concat(octet_length(NEW.release_reason), ':', NEW.release_reason,
                 octet_length(NEW.idempotency_key), ':', NEW.idempotency_key, octet_length(NEW.payment_id), ':',
                 NEW.payment_id), 'UTF8'))
     WHERE x.account_id = NEW.account_id AND (NOT created OR x.version = NEW.account_version)
-    RETURNING WITH (OLD AS before, NEW AS after) after.account_id, after.currency::text AS currency, after.balance,
-        after.available_balance, after.version, after.hold_seq, after.hold_head, before.hold_head AS prev_hash,
-        NOT created OR after.allows_debit AS allowed,
-        NOT created OR after.is_internal OR after.available_balance + after.overdraft_limit >= 0 AS covered
+    RETURNING WITH (OLD AS before, NEW AS after) after.balance, after.available_balance, after.version, after.hold_seq,
+        after.hold_head, before.hold_head AS prev_hash, NOT created
+        OR (after.allows_debit AND (after.is_internal OR after.available_balance + after.overdraft_limit >= 0)) AS fine
     INTO a;
-    IF NOT FOUND THEN
-        IF EXISTS (SELECT FROM accounts.accounts AS x WHERE x.account_id = NEW.account_id) THEN
+    IF a.fine IS NOT TRUE THEN
+        IF a.version IS NULL AND EXISTS (SELECT FROM accounts.accounts AS x WHERE x.account_id = NEW.account_id) THEN
             RAISE EXCEPTION 'account % changed meanwhile', NEW.account_id
                 USING ERRCODE = 'NB009', CONSTRAINT = 'CONCURRENT_MODIFICATION';
         END IF;
-        RAISE EXCEPTION 'no account %', NEW.account_id USING ERRCODE = 'NB004', CONSTRAINT = 'ACCOUNT_NOT_FOUND';
-    END IF;
-    IF (a.allowed AND a.covered) IS NOT TRUE THEN
+        IF a.version IS NULL THEN
+            RAISE EXCEPTION 'no account %', NEW.account_id USING ERRCODE = 'NB004', CONSTRAINT = 'ACCOUNT_NOT_FOUND';
+        END IF;
         PERFORM accounts.refuse_hold(NEW.account_id, NEW.amount);
     END IF;
     INSERT INTO core.hold_log (account_id, seq, hold_id, event, amount, available_after, account_version, expires_at,
         recorded_at, reason, idempotency_key, payment_id, prev_hash, row_hash)
-    VALUES (a.account_id, a.hold_seq, NEW.hold_id, happened, NEW.amount, a.available_balance, a.version, NEW.expires_at, moment,
+    VALUES (NEW.account_id, a.hold_seq, NEW.hold_id, CASE WHEN created THEN 'CREATED' ELSE 'RELEASED' END, NEW.amount,
+        a.available_balance, a.version, NEW.expires_at, coalesce(NEW.released_at, NEW.created_at),
         NEW.release_reason, NEW.idempotency_key, NEW.payment_id, a.prev_hash, a.hold_head);
-    INSERT INTO core.outbox (event_type, aggregate_id, account_ids, payload, trace_id, correlation_id)
-    VALUES ('bank.core.balance_updated', NEW.hold_id, ARRAY[a.account_id], jsonb_build_object(
-        'schema_version', '1', 'account_id', a.account_id, 'currency', a.currency, 'balance', a.balance::text,
-        'available_balance', a.available_balance::text, 'version', a.version, 'cause', 'HOLD_' || happened,
-        'transaction_id', NULL, 'hold_id', NEW.hold_id,
-        'occurred_at', to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-        'trace_id', NEW.trace_id, 'correlation_id', NEW.correlation_id), NEW.trace_id, NEW.correlation_id);
+    INSERT INTO core.outbox (event_type, aggregate_id, account_ids, hold_seq, balance, trace_id, correlation_id)
+    VALUES ('bank.core.balance_updated', NEW.hold_id, ARRAY[NEW.account_id], a.hold_seq, a.balance, NEW.trace_id,
+        NEW.correlation_id);
     RETURN NULL;
 END
 $$;
@@ -214,31 +208,27 @@ CREATE FUNCTION accounts.create_hold(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     first accounts.pending_holds;
-    moment timestamptz := clock_timestamp();
     -- A day is 24 hours here: the caller's wall clock and its daylight saving do not count.
     lasting interval := make_interval(secs => extract(epoch FROM p_ttl));
 BEGIN
     IF (p_amount > 0 AND p_amount < 1e16 AND scale(p_amount) <= 2) IS NOT TRUE THEN
         RAISE EXCEPTION 'no amount to hold: %', p_amount USING ERRCODE = 'NB007', CONSTRAINT = 'AMOUNT_INVALID';
     END IF;
-    IF (lasting > interval '0' AND moment + lasting <= moment + interval '8784 hours') IS NOT TRUE THEN
-        RAISE EXCEPTION 'a hold lasts up to 366 days, not %', p_ttl USING ERRCODE = 'NB014', CONSTRAINT = 'HOLD_INVALID';
-    END IF;
-    LOCK TABLE core.ledger_lock IN ROW SHARE MODE;
-    SELECT a.version INTO account_version FROM accounts.accounts AS a WHERE a.account_id = p_account_id;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'no account %', p_account_id USING ERRCODE = 'NB004', CONSTRAINT = 'ACCOUNT_NOT_FOUND';
-    END IF;
+    -- The trigger takes the ledger's lock before any row, and reads the clock; what is no length of a hold, it refuses.
     INSERT INTO accounts.pending_holds AS h (account_id, amount, payment_id, idempotency_key, account_version, created_at,
         expires_at, trace_id, correlation_id)
-    VALUES (p_account_id, p_amount::numeric(18, 2), p_payment_id, p_idempotency_key, create_hold.account_version, moment, moment + lasting,
-        p_trace_id, p_correlation_id)
+    SELECT p_account_id, p_amount::numeric(18, 2), p_payment_id, p_idempotency_key, a.version, now(), now() + lasting,
+        p_trace_id, p_correlation_id
+    FROM accounts.accounts AS a
+    WHERE a.account_id = p_account_id
     ON CONFLICT ON CONSTRAINT uniq_pending_holds_idempotency_key DO NOTHING
-    RETURNING h.hold_id, h.account_version + 1, h.expires_at
-    INTO create_hold.hold_id, create_hold.account_version, create_hold.expires_at;
-    replayed := NOT FOUND;
-    IF replayed THEN
+    RETURNING h.hold_id, h.account_version + 1, h.expires_at, false
+    INTO create_hold.hold_id, create_hold.account_version, create_hold.expires_at, replayed;
+    IF NOT FOUND THEN
         SELECT h.* INTO first FROM accounts.pending_holds AS h WHERE h.idempotency_key = p_idempotency_key;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'no account %', p_account_id USING ERRCODE = 'NB004', CONSTRAINT = 'ACCOUNT_NOT_FOUND';
+        END IF;
         IF (first.account_id, first.amount, first.payment_id, first.expires_at - first.created_at)
             IS DISTINCT FROM (p_account_id, p_amount, p_payment_id, lasting)
         THEN
@@ -248,6 +238,7 @@ BEGIN
         hold_id := first.hold_id;
         account_version := first.account_version + 1;
         expires_at := first.expires_at;
+        replayed := true;
     END IF;
 END
 $$;

@@ -14,6 +14,15 @@ LANGUAGE sql STABLE AS $$
         (p_row).event_type, (p_row).payload
     WHERE (p_row).payload IS NOT NULL
     UNION ALL
+    SELECT 0, l.account_id || ':' || l.account_version, (p_row).event_type, jsonb_build_object(
+        'schema_version', '1', 'account_id', l.account_id, 'currency', a.currency, 'balance', (p_row).balance::text,
+        'available_balance', l.available_after::text, 'version', l.account_version, 'cause', 'HOLD_' || l.event,
+        'transaction_id', NULL, 'hold_id', l.hold_id, 'occurred_at', core.rfc3339(l.recorded_at),
+        'trace_id', (p_row).trace_id, 'correlation_id', (p_row).correlation_id)
+    FROM core.hold_log AS l
+    JOIN accounts.accounts AS a ON a.account_id = l.account_id
+    WHERE l.account_id = (p_row).account_ids[1] AND l.seq = (p_row).hold_seq
+    UNION ALL
     (SELECT l.part - l.parts, (p_row).aggregate_id || CASE WHEN l.part > 1 THEN ':' || l.part ELSE '' END,
         (p_row).event_type, jsonb_build_object(
             'schema_version', '1', 'transaction_id', t.transaction_id, 'posted_at', core.rfc3339(min(l.posted_at)),

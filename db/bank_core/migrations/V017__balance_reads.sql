@@ -7,21 +7,16 @@
 -- The same as the query `get` of balances.sql, which is quicker where it can be prepared.
 CREATE FUNCTION accounts.balance(
     p_account_id uuid,
-    OUT account_id uuid, OUT currency text, OUT balance numeric, OUT held numeric, OUT version integer, OUT as_of timestamptz,
+    OUT currency text, OUT balance numeric, OUT held numeric, OUT version integer, OUT as_of timestamptz,
     OUT shards uuid [], OUT unfrozen numeric
 )
-LANGUAGE plpgsql STABLE AS $$
-BEGIN
-    SELECT a.account_id, a.currency, a.balance, a.balance - a.available_balance, a.version, pg_catalog.statement_timestamp(),
-        a.shards, CASE WHEN a.obr_partitioned THEN a.obr_available_amount END
-    INTO account_id, currency, balance, held, version, as_of, shards, unfrozen
+LANGUAGE sql STABLE AS $$
+    SELECT a.currency::text, a.balance, CASE
+            WHEN a.available_balance = a.balance THEN 0.00 -- most accounts have no holds, by their own figures
+            ELSE accounts.held(a.account_id)
+        END, a.version, pg_catalog.statement_timestamp(), a.shards, CASE WHEN a.obr_partitioned THEN a.obr_available_amount::numeric END
     FROM accounts.accounts AS a
-    WHERE a.account_id = p_account_id;
-    -- Most accounts have no holds, by their own figures; of those that have, expired ones count no more.
-    IF held <> 0 THEN
-        held := accounts.held(p_account_id);
-    END IF;
-END
+    WHERE a.account_id = p_account_id
 $$;
 
 CREATE FUNCTION accounts.party_balances(p_party_id uuid)
@@ -31,13 +26,19 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
+    -- Holds of many accounts in one query, which looks only where an account's own figures say that there are some.
     RETURN QUERY
-    SELECT a.account_id, a.account_number::text, r.role, r.balance_share_pct, a.status::text, a.currency::text, a.balance, CASE
-            WHEN a.available_balance = a.balance THEN 0.00
-            ELSE accounts.held(a.account_id)
-        END, a.version, pg_catalog.statement_timestamp(), CASE WHEN a.obr_partitioned THEN a.obr_available_amount::numeric END
+    SELECT a.account_id, a.account_number::text, r.role, r.balance_share_pct, a.status::text, a.currency::text, a.balance,
+        coalesce(h.held, 0.00), a.version, pg_catalog.statement_timestamp(),
+        CASE WHEN a.obr_partitioned THEN a.obr_available_amount::numeric END
     FROM accounts.account_party_relationships AS r
     JOIN accounts.accounts AS a ON a.account_id = r.account_id
+    LEFT JOIN LATERAL (
+        SELECT sum(x.amount) AS held
+        FROM accounts.pending_holds AS x
+        WHERE a.available_balance <> a.balance AND x.account_id = a.account_id AND x.released_at IS NULL
+            AND x.expires_at > pg_catalog.statement_timestamp()
+    ) AS h ON true
     WHERE r.party_id = p_party_id AND r.valid_from <= pg_catalog.statement_timestamp()
         AND (r.valid_to IS NULL OR r.valid_to > pg_catalog.statement_timestamp())
     ORDER BY a.opened_at, a.account_id, r.role;

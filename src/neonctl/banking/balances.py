@@ -20,8 +20,9 @@ from psycopg.rows import TupleRow
 from neonctl.banking.accounts import Currency, Status
 from neonctl.banking.failures import translate
 from neonctl.banking.moments import show_moment
-from neonctl.banking.statement import not_found, row, rows
+from neonctl.banking.statement import kept_cursor, not_found, prepares, row, rows
 from neonctl.errors import NeonctlError
+from neonctl.frozen import filling
 from neonctl.postgres.queryfile import query
 
 
@@ -53,6 +54,9 @@ class PartyAccount:
     held: Decimal
     version: int
     as_of: datetime
+
+
+_balance, _party_account = filling(Balance), filling(PartyAccount)
 
 
 @dataclass(frozen=True)
@@ -111,8 +115,9 @@ class BalanceReader:
 
     def __init__(self, conn: psycopg.Connection[TupleRow]) -> None:
         self._conn = conn
-        self._cursor = _cursor(conn)
-        self._text: LiteralString = query("balances", "get" if _prepares(conn) else "get_planned", "banking")
+        self._cursor = kept_cursor(conn)
+        self._text: LiteralString = query("balances", "get" if prepares(conn) else "get_planned", "banking")
+        self._party_text: LiteralString = query("balances", "by_party", "banking")
 
     def get(self, account_id: UUID) -> Balance:
         """The balance of one account, in one round trip (two for a hot account that is spread over shards).
@@ -129,10 +134,41 @@ class BalanceReader:
             raise failure
         if found is None or found[0] is None:  # the function gives a row of nothing
             raise not_found("ACCOUNT_NOT_FOUND", "account", account_id)
-        account, currency, balance, held, version, as_of, shards, unfrozen = found
+        currency, balance, held, version, as_of, shards, unfrozen = found
         if shards is not None:
             balance += self._booked_on(account_id, shards)
-        return Balance(account, currency, balance, _usable(balance, held, unfrozen), held, version, as_of)
+        usable = balance - held if unfrozen is None else _usable(balance, held, unfrozen)
+        return _balance(account_id, currency, balance, usable, held, version, as_of)
+
+    def by_party(self, party_id: UUID) -> tuple[PartyAccount, ...]:
+        """The balances of all accounts that a party is related to today, oldest account first; () for none."""
+        failure: NeonctlError | None = None
+        found: list[TupleRow] = []
+        try:
+            found = self._cursor.execute(self._party_text, (party_id,)).fetchall()
+        except psycopg.Error as error:
+            failure = translate(error, "reading a party's balances")
+        if failure is not None:  # outside the handler: its context would repeat values
+            raise failure
+        if not found:
+            return ()
+        as_of: datetime = found[0][9]  # one moment for all: writing it out and reading it for each costs a tenth
+        return tuple(
+            _party_account(
+                account,
+                number,
+                role,
+                share,
+                status,
+                currency,
+                balance,
+                balance - held if unfrozen is None else _usable(balance, held, unfrozen),
+                held,
+                version,
+                as_of,
+            )
+            for account, number, role, share, status, currency, balance, held, version, _, unfrozen in found
+        )
 
     def _booked_on(self, account_id: UUID, shards: list[UUID]) -> Decimal:
         parameters = {"account_id": account_id, "shards": shards}
@@ -145,43 +181,8 @@ def get_balance(conn: psycopg.Connection[TupleRow], account_id: UUID) -> Balance
 
 
 def balances_by_party(conn: psycopg.Connection[TupleRow], party_id: UUID) -> tuple[PartyAccount, ...]:
-    """The balances of all accounts that a party is related to today, oldest account first; () for none."""
-    failure: NeonctlError | None = None
-    found: list[TupleRow] = []
-    try:
-        found = _cursor(conn).execute(query("balances", "by_party", "banking"), (party_id,)).fetchall()
-    except psycopg.Error as error:
-        failure = translate(error, "reading a party's balances")
-    if failure is not None:  # outside the handler: its context would repeat values
-        raise failure
-    if not found:
-        return ()
-    as_of: datetime = found[0][9]  # one moment for all: writing it out and reading it for each costs a tenth
-    return tuple(
-        PartyAccount(
-            account,
-            number,
-            role,
-            share,
-            status,
-            currency,
-            balance,
-            _usable(balance, held, unfrozen),
-            held,
-            version,
-            as_of,
-        )
-        for account, number, role, share, status, currency, balance, held, version, _, unfrozen in found
-    )
-
-
-def _prepares(conn: psycopg.Connection[TupleRow]) -> bool:
-    return conn.prepare_threshold is not None
-
-
-def _cursor(conn: psycopg.Connection[TupleRow]) -> psycopg.Cursor[TupleRow]:
-    """What is not prepared is sent as one message with its values in it, which costs the server a third less."""
-    return conn.cursor() if _prepares(conn) else psycopg.ClientCursor(conn)
+    """The balances of a party's accounts, as ``BalanceReader.by_party`` gives them. For many, keep such a reader."""
+    return BalanceReader(conn).by_party(party_id)
 
 
 def balance_at(conn: psycopg.Connection[TupleRow], account_id: UUID, moment: datetime | None) -> PastBalance:

@@ -1,9 +1,10 @@
 -- get --
 -- Holds are looked for only where the account's own figures say that there are some (available_balance = balance less
 -- the holds that were not released): most accounts have none, and are one look into one index. Each figure stands here
--- once: what follows from the others is left to the caller.
+-- once: what follows from the others is left to the caller. accounts.balance() has the same columns, which are not named
+-- below: what may not be prepared is read anew by the server each time.
 SELECT
-    a.account_id, a.currency, a.balance, CASE
+    a.currency, a.balance, CASE
         WHEN a.available_balance = a.balance THEN 0.00
         ELSE accounts.held(a.account_id)
     END AS held, a.version, statement_timestamp() AS as_of, a.shards,
@@ -12,7 +13,7 @@ FROM accounts.accounts AS a
 WHERE a.account_id = %s
 
 -- get_planned --
-SELECT b.account_id, b.currency, b.balance, b.held, b.version, b.as_of, b.shards, b.unfrozen FROM accounts.balance(%s) AS b
+SELECT * FROM accounts.balance(%s)
 
 -- shards --
 -- What is booked on the shards of a hot account.

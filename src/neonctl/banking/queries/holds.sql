@@ -1,10 +1,5 @@
 -- create --
-SELECT h.hold_id, h.account_version, h.expires_at, h.replayed
-FROM accounts.create_hold(
-    p_account_id => %(account_id)s::uuid, p_amount => %(amount)s::numeric, p_idempotency_key => %(idempotency_key)s::text,
-    p_ttl => %(ttl)s::interval, p_payment_id => %(payment_id)s::text, p_trace_id => %(trace_id)s::text,
-    p_correlation_id => %(correlation_id)s::text
-) AS h
+SELECT * FROM accounts.create_hold(%s, %s, %s, %s, %s, %s, %s)
 
 -- release --
 SELECT h.hold_id, h.account_id, h.amount, h.released_at, h.release_reason, h.released

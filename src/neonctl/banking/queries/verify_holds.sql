@@ -71,6 +71,13 @@ WHERE (p.account_id = c.account_id AND p.amount = c.amount AND p.expires_at = c.
     OR p.payment_id IS DISTINCT FROM c.payment_id
     OR (p.released_at, p.release_reason, CASE WHEN p.released_at IS NOT NULL THEN p.amount END)
     IS DISTINCT FROM (r.recorded_at, r.reason, r.amount)
+UNION ALL
+-- No index keeps a step from being in the log twice: where all agrees, there are as many rows as steps.
+SELECT x.hold_id::text, 'inserted', 'a step of the hold is in the log ' || count(*) || ' times'
+FROM core.hold_log AS x
+WHERE (SELECT count(*) FROM core.hold_log) <> (SELECT count(*) + count(h.released_at) FROM accounts.pending_holds AS h)
+GROUP BY x.hold_id, x.event
+HAVING count(*) > 1
 ORDER BY 1
 LIMIT 20
 
