@@ -110,6 +110,34 @@ def test_python_and_sql_compute_the_same_hashes(books):
         assert all(row.computed() == row.row_hash for row in books.rows(account))
 
 
+@pytest.mark.parametrize(
+    "amount",
+    ["0.00", "0.01", "-0.01", "0.10", "99.99", "100.00", "-9999.99", "10000.00", "-10000.01", "100000000.00",
+     "12345678.90", "1000000000000000.00", "9999999999999999.99", "NaN"],
+)  # fmt: skip
+def test_amounts_of_every_size_have_the_same_hash_in_python_and_sql(books, amount):
+    row = replace(
+        books.rows(books.account)[3], amount=Decimal(amount), balance_after=Decimal(amount), entry_type="CREDIT"
+    )
+    found = books.app.execute(
+        "SELECT sha256(%(prev)s || %(hash)s || uuid_send(%(account)s) || uuid_send(%(transaction)s) || int8send(%(seq)s)"
+        " || int8send(%(kind)s) || numeric_send(%(amount)s::numeric(18, 2)) || numeric_send(%(amount)s::numeric(18, 2))"
+        " || numeric_send(%(available)s::numeric(18, 2)) || timestamptz_send(%(posted_at)s))",
+        {
+            "prev": row.prev_hash,
+            "hash": row.transaction_hash,
+            "account": row.account_id,
+            "transaction": row.transaction_id,
+            "seq": row.seq,
+            "kind": row.account_version * 2**32 + 2**16 + row.leg,
+            "amount": row.amount,
+            "available": row.available_after,
+            "posted_at": row.posted_at,
+        },
+    ).fetchone()
+    assert found == (row.computed(),)
+
+
 Deed = Callable[[Connection, Books], object]
 LOG = "core.transaction_log"
 
