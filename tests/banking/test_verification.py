@@ -323,11 +323,31 @@ def test_every_account_whose_chain_is_broken_is_counted(books):
             "does not refuse",
         ),
         ("CREATE RULE hidden AS ON INSERT TO core.log_seals DO INSTEAD NOTHING", "rules"),
+        ("ALTER TABLE core.hold_log DROP CONSTRAINT hold_log_pkey", "lost its primary key"),
     ],
 )
 def test_an_owner_who_takes_the_guards_away_is_seen(books, statement, said):
     books.bank.connect("migrate_user").execute(statement)
     assert said in " ".join(fault.message for fault in books.verify().faults)
+
+
+def test_without_a_key_every_row_is_looked_at_and_only_the_key_is_missed(books):
+    with books.behind_its_back() as superuser:
+        superuser.execute("ALTER TABLE core.hold_log DROP CONSTRAINT hold_log_pkey")
+    assert [fault.message for fault in books.verify().faults] == ["core.hold_log has lost its primary key"]
+
+
+def test_a_shard_that_its_account_does_not_list_is_seen(books):
+    hot = open_internal(books.app)
+    books.app.execute("SELECT accounts.spread_account(%s, 3)", [hot])
+    assert books.verify().intact
+    with books.behind_its_back() as superuser:
+        superuser.execute("UPDATE accounts.accounts SET shards = shards[1:2] WHERE account_id = %s", (hot,))
+    assert "does not list it" in books.verify().faults[0].message
+    assert "list of shards" in books.verify(account=hot).faults[0].message
+    with books.behind_its_back() as superuser:
+        superuser.execute("UPDATE accounts.accounts SET shards = shards || %s WHERE account_id = %s", (books.cash, hot))
+    assert "list of shards" in " ".join(fault.message for fault in books.verify().faults)
 
 
 def test_functions_of_the_owners_own_deceive_nobody(books):

@@ -2,14 +2,14 @@
 -- Whether all is well with a range of accounts, at the least that can be asked: each row is read and hashed once, in the order
 -- of its key, and only rows that follow others are read again. A row of a log is where its account says that the log ends, or
 -- another follows it and names its hash; each row but the first follows one. So a log has all its rows from 1 to the end, and
--- by their number no more. What keys say is taken from the keys: with one missing nothing is proven. Which account is at fault
+-- by their number no more. That no row is there twice is taken from the keys: with one missing, ``keyed`` is false and nothing is proven. Which account is at fault
 -- the queries of verify_log and verify_holds say. NULL anywhere is a fault. ``others``: accounts that are not simply in use, or
 -- were once something else; verify_accounts looks at those. Accounts that never moved are left out as they are read.
 SELECT (SELECT count(*) FROM accounts.accounts AS t WHERE t.account_id BETWEEN %(first)s AND %(last)s) AS accounts,
     count(x.seq) AS log_rows, count(x.hold_row) AS hold_rows,
     coalesce(sum(x.balance) FILTER (WHERE x.currency = 'NZD'), 0) AS nzd, coalesce(sum(x.balance) FILTER (WHERE x.currency = 'AUD'), 0) AS aud,
     count(*) FILTER (WHERE x.fine IS NOT TRUE) = 0 AND count(x.seq) = coalesce(sum(x.log_seq), 0)
-        AND count(x.hold_row) = coalesce(sum(x.hold_seq), 0) AND (
+        AND count(x.hold_row) = coalesce(sum(x.hold_seq), 0) AS fine, (
             SELECT count(*)
             FROM pg_index AS i
             JOIN pg_class AS k ON k.oid = i.indrelid
@@ -17,7 +17,7 @@ SELECT (SELECT count(*) FROM accounts.accounts AS t WHERE t.account_id BETWEEN %
             WHERE i.indisprimary AND i.indisunique AND i.indisvalid AND i.indisready AND (n.nspname, k.relname, (
                 SELECT string_agg(b.attname, ' ' ORDER BY b.attname) FROM pg_attribute AS b WHERE b.attrelid = k.oid AND b.attnum = ANY(i.indkey)
             )) IN (('accounts', 'accounts', 'account_id'), ('core', 'transaction_log', 'account_id seq'), ('core', 'hold_log', 'account_id seq'))
-        ) = 3 AS fine,
+        ) = 3 AS keyed,
     coalesce(array_agg(x.ends) FILTER (WHERE x.other), '{}') AS others
 FROM (
     SELECT c.ends, c.seq, h.seq AS hold_row, c.balance, c.currency, c.log_seq, c.hold_seq,
