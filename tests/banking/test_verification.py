@@ -110,6 +110,34 @@ def test_python_and_sql_compute_the_same_hashes(books):
         assert all(row.computed() == row.row_hash for row in books.rows(account))
 
 
+@pytest.mark.parametrize(
+    "amount",
+    ["0.00", "0.01", "-0.01", "0.10", "99.99", "100.00", "-9999.99", "10000.00", "-10000.01", "100000000.00",
+     "12345678.90", "1000000000000000.00", "9999999999999999.99", "NaN"],
+)  # fmt: skip
+def test_amounts_of_every_size_have_the_same_hash_in_python_and_sql(books, amount):
+    row = replace(
+        books.rows(books.account)[3], amount=Decimal(amount), balance_after=Decimal(amount), entry_type="CREDIT"
+    )
+    found = books.app.execute(
+        "SELECT sha256(%(prev)s || %(hash)s || uuid_send(%(account)s) || uuid_send(%(transaction)s) || int8send(%(seq)s)"
+        " || int8send(%(kind)s) || numeric_send(%(amount)s::numeric(18, 2)) || numeric_send(%(amount)s::numeric(18, 2))"
+        " || numeric_send(%(available)s::numeric(18, 2)) || timestamptz_send(%(posted_at)s))",
+        {
+            "prev": row.prev_hash,
+            "hash": row.transaction_hash,
+            "account": row.account_id,
+            "transaction": row.transaction_id,
+            "seq": row.seq,
+            "kind": row.account_version * 2**32 + 2**16 + row.leg,
+            "amount": row.amount,
+            "available": row.available_after,
+            "posted_at": row.posted_at,
+        },
+    ).fetchone()
+    assert found == (row.computed(),)
+
+
 Deed = Callable[[Connection, Books], object]
 LOG = "core.transaction_log"
 
@@ -295,11 +323,31 @@ def test_every_account_whose_chain_is_broken_is_counted(books):
             "does not refuse",
         ),
         ("CREATE RULE hidden AS ON INSERT TO core.log_seals DO INSTEAD NOTHING", "rules"),
+        ("ALTER TABLE core.hold_log DROP CONSTRAINT hold_log_pkey", "lost its primary key"),
     ],
 )
 def test_an_owner_who_takes_the_guards_away_is_seen(books, statement, said):
     books.bank.connect("migrate_user").execute(statement)
     assert said in " ".join(fault.message for fault in books.verify().faults)
+
+
+def test_without_a_key_every_row_is_looked_at_and_only_the_key_is_missed(books):
+    with books.behind_its_back() as superuser:
+        superuser.execute("ALTER TABLE core.hold_log DROP CONSTRAINT hold_log_pkey")
+    assert [fault.message for fault in books.verify().faults] == ["core.hold_log has lost its primary key"]
+
+
+def test_a_shard_that_its_account_does_not_list_is_seen(books):
+    hot = open_internal(books.app)
+    books.app.execute("SELECT accounts.spread_account(%s, 3)", [hot])
+    assert books.verify().intact
+    with books.behind_its_back() as superuser:
+        superuser.execute("UPDATE accounts.accounts SET shards = shards[1:2] WHERE account_id = %s", (hot,))
+    assert "does not list it" in books.verify().faults[0].message
+    assert "list of shards" in books.verify(account=hot).faults[0].message
+    with books.behind_its_back() as superuser:
+        superuser.execute("UPDATE accounts.accounts SET shards = shards || %s WHERE account_id = %s", (books.cash, hot))
+    assert "list of shards" in " ".join(fault.message for fault in books.verify().faults)
 
 
 def test_functions_of_the_owners_own_deceive_nobody(books):

@@ -77,22 +77,20 @@ def test_a_row_of_the_log_can_be_computed_outside_the_database(bank: Bank, telle
     assert isinstance(created_at, datetime)
     assert isinstance(prev_hash, bytes)
 
-    def text(value: str | None) -> bytes:
-        return b":" if value is None else str(len(value.encode())).encode() + b":" + value.encode()
-
     def moment(value: datetime) -> bytes:
         return struct.pack(">q", (value - _EPOCH) // value.resolution)
 
     days = struct.pack(">ii", 9498, 9499)  # 2026-01-02 and -03, counted from 2000-01-01
     header = hashlib.sha256(
-        transaction.bytes + bytes(16) + days + moment(created_at) + text("ключ") + text("MOD-020") + text("Māori 🏦")
-        + text(None) + text("") + text("bank_core_app_user")
+        transaction.bytes + moment(created_at) + days + "8:ключ:7:MOD-020:18:bank_core_app_user:d11:Māori 🏦:c0:".encode()
     ).digest()  # fmt: skip
     posted_at = row[12]
     assert isinstance(posted_at, datetime)
     expected = hashlib.sha256(
-        prev_hash + a.bytes + struct.pack(">q", 2) + transaction.bytes + struct.pack(">h", 1) + b"NZD"
-        + struct.pack(">qqqi", -125, 875, 875, 2) + moment(posted_at) + header
+        prev_hash + header + a.bytes + transaction.bytes + struct.pack(">qq", 2, (2 << 32) + (1 << 16) + 1)
+        # -1.25 and 8.75: two groups of four digits, the first before the point; the sign; two decimals
+        + struct.pack(">hhHHhh", 2, 0, 0x4000, 2, 1, 2500) + 2 * struct.pack(">hhHHhh", 2, 0, 0, 2, 8, 7500)
+        + moment(posted_at)
     ).digest()  # fmt: skip
     assert (row[13], row[15]) == (header, expected)
 

@@ -1,12 +1,12 @@
 -- Every row of the log, of the holds' log and every account proven; no function of the database is called, only Postgres' own.
 -- One row per thing that is wrong: what, where, why.
 WITH headers AS (
-    SELECT t.transaction_id, sha256(uuid_send(t.transaction_id)
-        || coalesce(uuid_send(t.reverses_transaction_id), '\x00000000000000000000000000000000'::bytea)
-        || date_send(t.posting_date) || date_send(t.value_date) || timestamptz_send(t.created_at)
-        || convert_to(concat(octet_length(t.idempotency_key), ':', t.idempotency_key, octet_length(t.source_module), ':',
-            t.source_module, octet_length(t.description), ':', t.description, octet_length(t.trace_id), ':', t.trace_id,
-            octet_length(t.correlation_id), ':', t.correlation_id, octet_length(t.created_by), ':', t.created_by), 'UTF8')) AS hash,
+    SELECT t.transaction_id, sha256((uuid_send(t.transaction_id) || timestamptz_send(t.created_at))
+        || (date_send(t.posting_date) || date_send(t.value_date))
+        || convert_to(concat_ws(':', octet_length(t.idempotency_key), t.idempotency_key, octet_length(t.source_module),
+            t.source_module, octet_length(t.created_by), t.created_by, 'd' || octet_length(t.description), t.description,
+            't' || octet_length(t.trace_id), t.trace_id, 'c' || octet_length(t.correlation_id), t.correlation_id,
+            'r' || t.reverses_transaction_id), 'UTF8')) AS hash,
         t.posting_date, t.value_date
     FROM accounts.transactions AS t
 ), rows AS (
@@ -22,10 +22,11 @@ WITH headers AS (
     SELECT r.account_id, r.seq, CASE
         WHEN r.seq <> r.before_seq + 1 THEN 'rows before it are missing'
         WHEN r.prev_hash <> r.before_hash THEN 'does not follow the row before'
-        WHEN r.row_hash <> sha256(r.prev_hash || uuid_send(r.account_id) || int8send(r.seq) || uuid_send(r.transaction_id)
-            || int2send(r.leg) || convert_to(r.currency, 'UTF8') || int8send((r.signed * 100)::bigint) || int8send((r.balance_after * 100)::bigint)
-            || int8send((r.available_after * 100)::bigint) || int4send(r.account_version) || timestamptz_send(r.posted_at)
-            || r.transaction_hash) THEN 'was altered'
+        WHEN r.row_hash <> sha256((r.prev_hash || r.transaction_hash) || ((uuid_send(r.account_id) || uuid_send(r.transaction_id))
+            || ((int8send(r.seq) || int8send(r.account_version * 4294967296
+                + (r.leg + CASE r.currency WHEN 'NZD' THEN 65536 WHEN 'AUD' THEN 131072 ELSE 0 END)))
+            || ((numeric_send(r.signed) || numeric_send(r.balance_after))
+            || (numeric_send(r.available_after) || timestamptz_send(r.posted_at)))))) THEN 'was altered'
         WHEN r.balance_after <> r.before_balance + r.signed THEN 'does not add up'
         WHEN r.posted_at < r.before_at THEN 'goes back in time'
         WHEN h.hash IS NULL THEN 'has no transaction'
@@ -77,11 +78,12 @@ SELECT 'hold log', r.account_id::text, r.seq, CASE
     END
 FROM hold_rows AS r
 WHERE r.seq <> r.before_seq + 1 OR r.prev_hash <> r.before_hash
-    OR r.row_hash <> sha256(r.prev_hash || uuid_send(r.account_id) || int8send(r.seq) || uuid_send(r.hold_id)
-        || CASE r.event WHEN 'CREATED' THEN '\x43'::bytea ELSE '\x52'::bytea END || int8send((r.amount * 100)::bigint)
-        || int8send((r.available_after * 100)::bigint) || int4send(r.account_version) || timestamptz_send(r.expires_at)
-        || timestamptz_send(r.recorded_at) || convert_to(concat(octet_length(r.reason), ':', r.reason,
-            octet_length(r.idempotency_key), ':', r.idempotency_key, octet_length(r.payment_id), ':', r.payment_id), 'UTF8'))
+    OR r.row_hash <> sha256((r.prev_hash || uuid_send(r.account_id)) || (int8send(r.seq) || uuid_send(r.hold_id))
+            || (int8send(r.account_version * 2::bigint + CASE r.event WHEN 'CREATED' THEN 0 WHEN 'RELEASED' THEN 1 END)
+                || numeric_send(r.amount))
+            || (numeric_send(r.available_after) || timestamptz_send(r.expires_at)) || (timestamptz_send(r.recorded_at)
+            || convert_to(concat_ws(':', octet_length(r.idempotency_key), r.idempotency_key, 'r' || octet_length(r.reason),
+                r.reason, 'p' || octet_length(r.payment_id), r.payment_id), 'UTF8')))
 UNION ALL
 SELECT 'account', a.account_id::text, NULL, CASE
     WHEN (a.log_seq, a.log_head) IS DISTINCT FROM

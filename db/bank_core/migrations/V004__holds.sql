@@ -145,7 +145,7 @@ CREATE FUNCTION accounts.after_hold() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
     created boolean := NEW.released_at IS NULL;
-    delta numeric := CASE WHEN created THEN -NEW.amount ELSE NEW.amount END;
+    delta numeric(18, 2) := CASE WHEN created THEN -NEW.amount ELSE NEW.amount END;
     a record;
 BEGIN
     -- Who creates a hold has decided on a version of the account, which must still be there.
@@ -153,14 +153,14 @@ BEGIN
     SET version = x.version + 1,
         available_balance = x.available_balance + delta,
         hold_seq = x.hold_seq + 1,
-        hold_head = sha256(x.hold_head || uuid_send(x.account_id) || int8send(x.hold_seq + 1) || uuid_send(NEW.hold_id)
-            || CASE WHEN created THEN 'C'::bytea ELSE 'R'::bytea END || int8send((NEW.amount * 100)::bigint)
-            || int8send(((x.available_balance + delta) * 100)::bigint) || int4send(x.version + 1)
-            || timestamptz_send(NEW.expires_at) || timestamptz_send(coalesce(NEW.released_at, NEW.created_at))
-            -- Texts with their lengths in front, nothing in front of none: two requests never give the same bytes.
-            || convert_to(concat(octet_length(NEW.release_reason), ':', NEW.release_reason,
-                octet_length(NEW.idempotency_key), ':', NEW.idempotency_key, octet_length(NEW.payment_id), ':',
-                NEW.payment_id), 'UTF8'))
+        hold_head = sha256((x.hold_head || uuid_send(x.account_id)) || (int8send(x.hold_seq + 1) || uuid_send(NEW.hold_id))
+            || (int8send((x.version + 1) * 2::bigint + CASE WHEN created THEN 0 ELSE 1 END) || numeric_send(abs(delta)))
+            || (numeric_send(x.available_balance + delta) || timestamptz_send(NEW.expires_at))
+            -- Texts with their lengths in front, and nothing at all of none: two requests never give the same bytes.
+            || (timestamptz_send(coalesce(NEW.released_at, NEW.created_at))
+            || convert_to(concat_ws(':', octet_length(NEW.idempotency_key), NEW.idempotency_key,
+                'r' || octet_length(NEW.release_reason), NEW.release_reason, 'p' || octet_length(NEW.payment_id),
+                NEW.payment_id), 'UTF8')))
     WHERE x.account_id = NEW.account_id AND (NOT created OR x.version = NEW.account_version)
     RETURNING WITH (OLD AS before, NEW AS after) after.balance, after.available_balance, after.version, after.hold_seq,
         after.hold_head, before.hold_head AS prev_hash, NOT created

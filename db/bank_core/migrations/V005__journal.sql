@@ -233,7 +233,8 @@ BEGIN
     -- Credits first: an account may appear on both sides.
     FOR l IN
         SELECT u.leg, u.account_id, u.entry_type, u.amount, u.currency,
-            CASE u.entry_type WHEN 'DEBIT' THEN -u.amount ELSE u.amount END AS signed
+            (CASE u.entry_type WHEN 'DEBIT' THEN -u.amount ELSE u.amount END)::numeric(18, 2) AS signed,
+            u.leg + CASE u.currency WHEN 'NZD' THEN 65536 WHEN 'AUD' THEN 131072 ELSE 0 END AS kind
         FROM unnest(p_legs, p_account_ids, p_entry_types, p_amounts, p_currencies)
             AS u (leg, account_id, entry_type, amount, currency)
         ORDER BY u.entry_type, u.leg
@@ -246,11 +247,10 @@ BEGIN
             version = x.version + 1,
             log_seq = x.log_seq + 1,
             last_posted_at = moment,
-            log_head = sha256(x.log_head || uuid_send(x.account_id) || int8send(x.log_seq + 1)
-                || uuid_send(p_header.transaction_id) || int2send(l.leg) || convert_to(l.currency, 'UTF8')
-                || int8send((l.signed * 100)::bigint) || int8send(((x.balance + l.signed) * 100)::bigint)
-                || int8send(((x.available_balance + l.signed) * 100)::bigint) || int4send(x.version + 1)
-                || timestamptz_send(moment) || p_hash)
+            log_head = sha256((x.log_head || p_hash) || ((uuid_send(x.account_id) || uuid_send(p_header.transaction_id))
+                || ((int8send(x.log_seq + 1) || int8send((x.version + 1) * 4294967296 + l.kind))
+                || ((numeric_send(l.signed) || numeric_send(x.balance + l.signed))
+                || (numeric_send(x.available_balance + l.signed) || timestamptz_send(moment))))))
         WHERE x.account_id = l.account_id
         RETURNING WITH (OLD AS before, NEW AS after) after.balance, after.available_balance, after.version, after.log_seq,
             before.log_head AS prev_hash, after.log_head, l.currency = after.currency AND CASE l.entry_type
@@ -288,8 +288,11 @@ DECLARE
     b record;
 BEGIN
     LOCK TABLE core.ledger_lock IN ROW SHARE MODE;
+    -- For the chain's hash: amounts with two decimals, as they are kept, and the currency and the leg in one number. Fewer
+    -- pieces to put together are less to do, here and in each proof.
     SELECT d.transaction_id, d.account_id AS a_id, d.entry_type AS a_type, c.account_id AS b_id, c.entry_type AS b_type,
-        d.amount, CASE d.entry_type WHEN 'DEBIT' THEN -d.amount ELSE d.amount END AS signed, d.currency,
+        d.amount, (CASE d.entry_type WHEN 'DEBIT' THEN -d.amount ELSE d.amount END)::numeric(18, 2) AS signed, d.currency,
+        CASE d.currency WHEN 'NZD' THEN 65536 WHEN 'AUD' THEN 131072 ELSE 0 END AS kind,
         d.transaction_id = c.transaction_id AND d.account_id <> c.account_id AND d.entry_type <> c.entry_type
             AND d.amount = c.amount AND d.currency = c.currency AND (SELECT count(*) FROM new_legs) = 2 AS plain
     INTO p
@@ -310,14 +313,13 @@ BEGIN
     IF header.reverses_transaction_id IS NOT NULL THEN
         PERFORM accounts.record_reversal(header.reverses_transaction_id, header.transaction_id);
     END IF;
-    hash := sha256(uuid_send(header.transaction_id)
-        || coalesce(uuid_send(header.reverses_transaction_id), '\x00000000000000000000000000000000'::bytea)
-        || date_send(header.posting_date) || date_send(header.value_date) || timestamptz_send(header.created_at)
-        || convert_to(concat(octet_length(header.idempotency_key), ':', header.idempotency_key,
-            octet_length(header.source_module), ':', header.source_module, octet_length(header.description), ':',
-            header.description, octet_length(header.trace_id), ':', header.trace_id,
-            octet_length(header.correlation_id), ':', header.correlation_id, octet_length(header.created_by), ':',
-            header.created_by), 'UTF8'));
+    hash := sha256((uuid_send(header.transaction_id) || timestamptz_send(header.created_at))
+        || (date_send(header.posting_date) || date_send(header.value_date))
+        || convert_to(concat_ws(':', octet_length(header.idempotency_key), header.idempotency_key,
+            octet_length(header.source_module), header.source_module, octet_length(header.created_by), header.created_by,
+            'd' || octet_length(header.description), header.description, 't' || octet_length(header.trace_id),
+            header.trace_id, 'c' || octet_length(header.correlation_id), header.correlation_id,
+            'r' || header.reverses_transaction_id), 'UTF8'));
     IF NOT p.plain THEN
         PERFORM accounts.apply_legs(header, hash, array_agg(n.leg ORDER BY n.leg), array_agg(n.account_id ORDER BY n.leg),
             array_agg(n.entry_type::text ORDER BY n.leg), array_agg(n.amount::numeric ORDER BY n.leg),
@@ -338,11 +340,10 @@ BEGIN
         version = x.version + 1,
         log_seq = x.log_seq + 1,
         last_posted_at = moment,
-        log_head = sha256(x.log_head || uuid_send(x.account_id) || int8send(x.log_seq + 1) || uuid_send(p.transaction_id)
-            || int2send(1::smallint) || convert_to(p.currency, 'UTF8') || int8send((p.signed * 100)::bigint)
-            || int8send(((x.balance + p.signed) * 100)::bigint)
-            || int8send(((x.available_balance + p.signed) * 100)::bigint) || int4send(x.version + 1)
-            || timestamptz_send(moment) || hash)
+        log_head = sha256((x.log_head || hash) || ((uuid_send(x.account_id) || uuid_send(p.transaction_id))
+            || ((int8send(x.log_seq + 1) || int8send((x.version + 1) * 4294967296 + (p.kind + 1)))
+            || ((numeric_send(p.signed) || numeric_send(x.balance + p.signed))
+            || (numeric_send(x.available_balance + p.signed) || timestamptz_send(moment))))))
     WHERE x.account_id = p.a_id
     RETURNING WITH (OLD AS before, NEW AS after) after.balance, after.available_balance, after.version, after.log_seq,
         before.log_head AS prev_hash, after.log_head, p.currency = after.currency AND CASE p.a_type
@@ -359,11 +360,10 @@ BEGIN
         version = x.version + 1,
         log_seq = x.log_seq + 1,
         last_posted_at = moment,
-        log_head = sha256(x.log_head || uuid_send(x.account_id) || int8send(x.log_seq + 1) || uuid_send(p.transaction_id)
-            || int2send(2::smallint) || convert_to(p.currency, 'UTF8') || int8send((-p.signed * 100)::bigint)
-            || int8send(((x.balance - p.signed) * 100)::bigint)
-            || int8send(((x.available_balance - p.signed) * 100)::bigint) || int4send(x.version + 1)
-            || timestamptz_send(moment) || hash)
+        log_head = sha256((x.log_head || hash) || ((uuid_send(x.account_id) || uuid_send(p.transaction_id))
+            || ((int8send(x.log_seq + 1) || int8send((x.version + 1) * 4294967296 + (p.kind + 2)))
+            || ((numeric_send(-p.signed) || numeric_send(x.balance - p.signed))
+            || (numeric_send(x.available_balance - p.signed) || timestamptz_send(moment))))))
     WHERE x.account_id = p.b_id
     RETURNING WITH (OLD AS before, NEW AS after) after.balance, after.available_balance, after.version, after.log_seq,
         before.log_head AS prev_hash, after.log_head, p.currency = after.currency AND CASE p.b_type

@@ -72,9 +72,10 @@ ALTER TABLE core.log_seal_records ENABLE ALWAYS TRIGGER trg_log_seal_records_app
 ALTER TABLE core.log_seals ENABLE ALWAYS TRIGGER trg_log_seals_append_only;
 ALTER TABLE core.log_seal_entries ENABLE ALWAYS TRIGGER trg_log_seal_entries_append_only;
 
--- What was added to the other tables since they were sealed; what of them the seal's batch is over.
+-- What was added to the other tables since they were sealed; what of them the seal's batch is over. The encoding, because
+-- record_send writes texts in the caller's.
 CREATE FUNCTION core.seal_records(p_seal_no bigint) RETURNS bytea
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET client_encoding = 'UTF8' AS $$
 DECLARE
     horizon xid8 := pg_snapshot_xmin(pg_current_snapshot()); -- every transaction before it has ended
     t record;

@@ -6,6 +6,7 @@ Written a second time, beside the SQL that checks millions of rows: it looks clo
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from uuid import UUID
 
 ZERO_HASH: Final = bytes(32)
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_CURRENCIES: Final = {"NZD": 1, "AUD": 2}
+_EVENTS: Final = {"CREATED": 0, "RELEASED": 1}
 
 FaultKind = Literal["altered", "removed", "inserted", "reordered", "balance"]
 
@@ -47,17 +50,15 @@ class LogRow:
         """The hash that the row must have."""
         return hashlib.sha256(
             self.prev_hash
-            + self.account_id.bytes
-            + _int(self.seq, 8)
-            + self.transaction_id.bytes
-            + _int(self.leg, 2)
-            + self.currency.encode()
-            + _cents(self.signed)
-            + _cents(self.balance_after)
-            + _cents(self.available_after)
-            + _int(self.account_version, 4)
-            + _microseconds(self.posted_at)
             + self.transaction_hash
+            + self.account_id.bytes
+            + self.transaction_id.bytes
+            + _int(self.seq, 8)
+            + _int((self.account_version << 32) + (_CURRENCIES.get(self.currency, 0) << 16) + self.leg, 8)
+            + _numeric(self.signed)
+            + _numeric(self.balance_after)
+            + _numeric(self.available_after)
+            + _microseconds(self.posted_at)
         ).digest()
 
     def adds_up(self, before: Decimal) -> bool:
@@ -91,15 +92,12 @@ class HoldRow:
             + self.account_id.bytes
             + _int(self.seq, 8)
             + self.hold_id.bytes
-            + self.event[:1].encode()
-            + _cents(self.amount)
-            + _cents(self.available_after)
-            + _int(self.account_version, 4)
+            + _int((self.account_version << 1) + _EVENTS.get(self.event, 0), 8)
+            + _numeric(self.amount)
+            + _numeric(self.available_after)
             + _microseconds(self.expires_at)
             + _microseconds(self.recorded_at)
-            + _framed(self.reason)
-            + _framed(self.idempotency_key)
-            + _framed(self.payment_id)
+            + _texts(("", self.idempotency_key), ("r", self.reason), ("p", self.payment_id))
         ).digest()
 
 
@@ -184,8 +182,21 @@ def _int(value: int, width: int) -> bytes:
     return value.to_bytes(width, "big", signed=True)
 
 
-def _cents(value: Decimal) -> bytes:
-    return _int(int(value.scaleb(2)), 8)
+def _numeric(value: Decimal) -> bytes:
+    """An amount with two decimals as PostgreSQL sends it: four decimal digits to each two bytes, none of them 0000 at
+    an end; in front how many, the power of 10,000 of the first, the sign and the decimals."""
+    if value.is_nan():
+        return struct.pack("!hhHH", 0, 0, 0xC000, 0)
+    cents = f"{abs(int(value.scaleb(2)))}00"  # four decimals
+    padded = cents.zfill(-(-len(cents) // 4) * 4)
+    groups = [int(padded[at : at + 4]) for at in range(0, len(padded), 4)]
+    weight = len(groups) - 2
+    while groups and groups[0] == 0:
+        groups, weight = groups[1:], weight - 1
+    while groups and groups[-1] == 0:
+        groups = groups[:-1]
+    sign = 0x4000 if groups and value < 0 else 0
+    return struct.pack(f"!hhHH{len(groups)}h", len(groups), weight if groups else 0, sign, 2, *groups)
 
 
 def _microseconds(moment: datetime) -> bytes:
@@ -193,9 +204,9 @@ def _microseconds(moment: datetime) -> bytes:
     return _int((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds, 8)
 
 
-def _framed(text: str | None) -> bytes:
-    """A text with its length in front; none is no length and no text."""
-    return b":" if text is None else f"{len(text.encode())}:{text}".encode()
+def _texts(*named: tuple[str, str | None]) -> bytes:
+    """Texts with their lengths in front, after a letter where they may be missing; of none there is nothing."""
+    return ":".join(f"{name}{len(text.encode())}:{text}" for name, text in named if text is not None).encode()
 
 
 def seal_bytes(previous: bytes, numbers: Sequence[int], sealed_at: datetime, batch_hash: bytes) -> bytes:

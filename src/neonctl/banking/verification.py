@@ -101,7 +101,7 @@ def _weight(fault: Fault) -> tuple[int, str, str]:
 
 
 def _guards(conn: Connection) -> list[Fault]:
-    found = rows(conn, "verify", "objects", Plain, doing=DOING)
+    found = [each for name in ("objects", "keys") for each in rows(conn, "verify", name, Plain, doing=DOING)]
     return [Fault("removed", each.row, "guard", each.message) for each in found]
 
 

@@ -62,8 +62,9 @@ class _Accounts:
     hold_rows: int
     nzd: Decimal
     aud: Decimal
-    log_fine: bool
-    holds_fine: bool
+    fine: bool
+    keyed: bool
+    others: list[UUID]
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def ledger_tasks(conn: Connection, scope: Scope, seals: Sequence[Seal]) -> list[
     accounts = _ranges(conn, "account_bounds")
     if since:
         tasks = [_chains(kind, first, last, since) for kind in ("log", "holds") for first, last in accounts]
-        tasks += [_held_sums(_FIRST_ID, _LAST_ID)]
+        tasks += [_held_sums(_FIRST_ID, _LAST_ID), _standings(_FIRST_ID, _LAST_ID)]
     else:
         tasks = [_accounts(first, last) for first, last in accounts]
     tasks += [_journal(first, last) for first, last in _transactions(conn, since)]
@@ -120,14 +121,14 @@ def account_tasks(conn: Connection, account: UUID, since: int) -> list[Task]:
         _chains("holds", account, account, since),
         _plain("verify_account", "account_seals", "core.log_seal_entries", account_id=account),
         _plain("verify_seals", ("facts", "facts_of_account"), "core.log_seal_entries", account_id=account),
+        _standings(account, account),
         *_standing_tasks(account),
     ]
 
 
 def _standing_tasks(account: UUID | None = None) -> list[Task]:
-    """What accounts say of themselves beside their chains; of all, or of one."""
+    """What is on record of accounts beside their chains and their standing; of all, or of one."""
     return [
-        _plain("verify_accounts", "standings", "accounts.accounts", account_id=account),
         _plain("verify_accounts", "status_changes", "accounts.status_changes", account_id=account),
         _plain("verify_accounts", "holders", "accounts.account_party_relationships", account_id=account),
     ]
@@ -153,22 +154,20 @@ def _transactions(conn: Connection, since: int) -> list[tuple[UUID, UUID]]:
 
 
 def _accounts(first: UUID, last: UUID) -> Task:
-    """Chains and holds of a range of accounts: proven together, looked at one by one only where the proof fails."""
+    """Chains, holds and standings of a range of accounts: proven together, one by one only where that fails."""
 
     def task(conn: Connection) -> list[tuple[Part, list[Fault]]]:
-        parameters = {"first": first, "last": last, "zero": ZERO_HASH}
-        proof = _proof(conn, parameters)
-        found: list[tuple[Part, list[Fault]]] = []
-        if proof is not None and proof.log_fine:
-            found.append((Part(proof.accounts, proof.log_rows, proof.nzd, proof.aud, [], 0, "log"), []))
-        else:
-            found += _looked_at(conn, "core.transaction_log", (first, last), _chains("log", first, last, 0))
-        if proof is not None and proof.holds_fine:
-            found.append((Part(proof.accounts, proof.hold_rows, Decimal(0), Decimal(0), [], 0, "holds"), []))
-        else:
-            looks = (_chains("holds", first, last, 0), _held_sums(first, last))
-            found += _looked_at(conn, "core.hold_log", (first, last), *looks)
-        return found
+        proof = _proof(conn, {"first": first, "last": last, "zero": ZERO_HASH})
+        if proof is None or not (proof.fine and proof.keyed):
+            looks = (_chains("log", first, last, 0), _chains("holds", first, last, 0), _held_sums(first, last))
+            if proof is not None and proof.fine:  # that a key is missing the guards say
+                found = [each for look in looks for each in look(conn)]
+            else:
+                found = _looked_at(conn, "accounts.accounts", (first, last), *looks)
+            return [*found, *_standings(first, last)(conn)]
+        log = Part(proof.accounts, proof.log_rows, proof.nzd, proof.aud, [], 0, "log")
+        holds = Part(proof.accounts, proof.hold_rows, Decimal(0), Decimal(0), [], 0, "holds")
+        return [(log, []), (holds, []), *_standings(first, last, proof.others)(conn)]
 
     return task
 
@@ -229,11 +228,20 @@ def _journal(first: UUID, last: UUID) -> Task:
     return task
 
 
+def _standings(first: UUID, last: UUID, others: list[UUID] | None = None) -> Task:
+    """What accounts of a range may do; ``others``: those of which there is more to say than that they are in use."""
+    if others is None:
+        pieces = ("standings_within", "standings")
+        return _plain("verify_accounts", pieces, "accounts.accounts", first=first, last=last)
+    pieces = ("standings_of", "standings")
+    return _plain("verify_accounts", pieces, "accounts.accounts", first=first, last=last, others=others)
+
+
 def _held_sums(first: UUID, last: UUID) -> Task:
     return _plain("verify_holds", "held_sums", "accounts.accounts", first=first, last=last)
 
 
-def _plain(file: str, name: str | Sequence[str], table: str, **parameters: UUID | None) -> Task:
+def _plain(file: str, name: str | Sequence[str], table: str, **parameters: UUID | list[UUID] | None) -> Task:
     def task(conn: Connection) -> list[tuple[Part, list[Fault]]]:
         found = rows(conn, file, name, Plain, {**parameters, "zero": ZERO_HASH}, doing=DOING)
         return [(_counted(file, 0, len(found)), [Fault(each.kind, table, each.row, each.message) for each in found])]

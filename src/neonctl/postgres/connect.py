@@ -88,6 +88,7 @@ def _attempt(
             connect_timeout=timeout_s,
             tcp_user_timeout=30_000,
             application_name=application_name[:_NAME_LENGTH],
+            client_encoding="utf-8",  # whatever PGCLIENTENCODING or the role's settings say
             options=_options(login.lock_timeout_s),
             autocommit=autocommit,
             replication="database" if login.replication else None,

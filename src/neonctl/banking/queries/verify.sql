@@ -65,6 +65,19 @@ WHERE c.oid IS NULL OR c.relkind NOT IN ('r', 'p') OR c.relhasrules OR t.oid IS 
         AND t.tgtype & CASE WHEN g.guard ~ 'only$' THEN 58 ELSE 34 END IN (58, 34)) IS NOT TRUE)
 ORDER BY 1, 3
 
+-- keys --
+-- Without its primary key a table may have a row twice.
+SELECT g.relation AS row, 'removed' AS kind, g.relation || ' has lost its primary key' AS message
+FROM (VALUES ('accounts', 'accounts'), ('core', 'transaction_log'), ('core', 'hold_log')) AS x (room, name)
+CROSS JOIN LATERAL (SELECT x.room || '.' || x.name AS relation) AS g
+WHERE NOT EXISTS (
+    SELECT
+    FROM pg_index AS i
+    JOIN pg_class AS c ON c.oid = i.indrelid
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = x.room AND c.relname = x.name AND i.indisprimary AND i.indisunique AND i.indisvalid AND i.indisready
+)
+
 -- account_bounds --
 -- First accounts of parts with about so many rows each, by a page in a hundred: where parts begin changes nothing in what
 -- they find together.

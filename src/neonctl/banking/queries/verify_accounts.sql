@@ -1,16 +1,32 @@
--- standings --
+-- standings_within --
 -- What accounts may do, what moved them on and what they are spread over, against what is on record of it. Most accounts
--- are in use, were never restricted and have no shards: that they are right is seen without looking anywhere else. All
--- shards and what they are shards of are among the others, so accounts are read once.
-WITH others AS MATERIALIZED (
+-- are in use, were never restricted and have no shards: that they are right is seen without looking anywhere else.
+WITH others AS NOT MATERIALIZED (
     SELECT t.*
     FROM accounts.accounts AS t
-    WHERE (t.version = t.log_seq + t.hold_seq AND t.allows_debit AND t.allows_credit AND t.status = 'ACTIVE'
+    WHERE t.account_id BETWEEN %(first)s AND %(last)s AND (
+        (t.version = t.log_seq + t.hold_seq AND t.allows_debit AND t.allows_credit AND t.status = 'ACTIVE'
             AND t.restriction_reason IS NULL AND t.shards IS NULL AND t.shard_of IS NULL
             AND (t.balance >= 0 OR t.is_internal OR t.balance + t.overdraft_limit >= 0)
             AND (SELECT u.allows_debit AND u.allows_credit FROM accounts.status_rules AS u WHERE u.status = 'ACTIVE' AND u.restriction_reason = '')
-        ) IS NOT TRUE OR t.account_id IN (SELECT u.account_id FROM accounts.status_changes AS u)
+        ) IS NOT TRUE
+        OR t.account_id IN (SELECT u.account_id FROM accounts.status_changes AS u WHERE u.account_id BETWEEN %(first)s AND %(last)s)
+    )
 )
+
+-- standings_of --
+-- The same of those that a proof has named, and of all whose standing was ever changed.
+WITH others AS NOT MATERIALIZED (
+    SELECT t.*
+    FROM accounts.accounts AS t
+    WHERE t.account_id IN (
+        SELECT unnest(%(others)s::uuid [])
+        UNION
+        SELECT u.account_id FROM accounts.status_changes AS u WHERE u.account_id BETWEEN %(first)s AND %(last)s
+    )
+)
+
+-- standings --
 SELECT x.account_id::text AS row, 'altered' AS kind, x.message
 FROM (
     SELECT a.account_id, CASE
@@ -24,28 +40,28 @@ FROM (
             THEN 'the account''s version is ' || a.version || ', it has moved ' || a.log_seq + a.hold_seq + coalesce(c.n, 0) || ' times'
         WHEN NOT a.is_internal AND a.balance + a.overdraft_limit < 0
             THEN 'the account is overdrawn by more than its limit of ' || a.overdraft_limit
-        WHEN (a.shards IS NOT NULL OR s.ids IS NOT NULL)
-            AND (SELECT array_agg(u.id ORDER BY u.id) FROM unnest(a.shards) AS u (id)) IS DISTINCT FROM s.ids
+        -- That no shard is missing in the list its shards say themselves; who asks for one account does not look at them.
+        WHEN a.shards IS NOT NULL AND ((SELECT count(*) FROM accounts.accounts AS s WHERE s.account_id = ANY(a.shards)
+                AND s.shard_of = a.account_id) <> cardinality(a.shards)
+            OR (%(first)s::uuid = %(last)s::uuid AND EXISTS (
+                SELECT FROM accounts.accounts AS s WHERE s.shard_of = a.account_id AND s.account_id <> ALL(a.shards))))
             THEN 'the account''s list of shards is not that of the accounts that are shards of it'
         WHEN a.shard_of IS NOT NULL AND (p.currency = a.currency AND p.jurisdiction = a.jurisdiction AND p.is_internal
                 AND a.is_internal AND p.status = a.status AND p.restriction_reason IS NOT DISTINCT FROM a.restriction_reason) IS NOT TRUE
             THEN 'the shard is not like the account that it is a shard of'
+        WHEN a.shard_of IS NOT NULL AND (a.account_id = ANY(p.shards)) IS NOT TRUE
+            THEN 'the account that it is a shard of does not list it'
     END AS message
-    FROM (SELECT t.* FROM others AS t WHERE %(account_id)s::uuid IS NULL OR t.account_id = %(account_id)s::uuid) AS a
+    FROM others AS a
     LEFT JOIN accounts.status_rules AS r ON r.status = a.status AND r.restriction_reason = coalesce(a.restriction_reason, '')
     LEFT JOIN accounts.status_rules AS w ON r.status IS NULL AND w.status = a.status AND w.restriction_reason = '*'
     LEFT JOIN (
         SELECT DISTINCT ON (t.account_id) t.account_id, t.to_status, t.to_restriction_reason, count(*) OVER (PARTITION BY t.account_id) AS n
         FROM accounts.status_changes AS t
+        WHERE t.account_id BETWEEN %(first)s AND %(last)s
         ORDER BY t.account_id, t.version DESC
     ) AS c ON c.account_id = a.account_id
-    LEFT JOIN (
-        SELECT t.shard_of, array_agg(t.account_id ORDER BY t.account_id) AS ids
-        FROM others AS t
-        WHERE t.shard_of IS NOT NULL
-        GROUP BY t.shard_of
-    ) AS s ON s.shard_of = a.account_id
-    LEFT JOIN (SELECT t.* FROM others AS t WHERE t.shards IS NOT NULL) AS p ON p.account_id = a.shard_of
+    LEFT JOIN accounts.accounts AS p ON p.account_id = a.shard_of
 ) AS x
 WHERE x.message IS NOT NULL
 ORDER BY 1

@@ -26,12 +26,12 @@ WITH base AS (
 -- holds_checks --
 checked AS (
     SELECT r.account_id, r.seq, r.row_hash,
-        r.row_hash = sha256(r.prev_hash || uuid_send(r.account_id) || int8send(r.seq) || uuid_send(r.hold_id)
-            || convert_to(left(r.event, 1), 'UTF8') || int8send((r.amount * 100)::bigint)
-            || int8send((r.available_after * 100)::bigint) || int4send(r.account_version) || timestamptz_send(r.expires_at)
-            || timestamptz_send(r.recorded_at)
-            || convert_to(concat(octet_length(r.reason), ':', r.reason, octet_length(r.idempotency_key), ':', r.idempotency_key,
-                octet_length(r.payment_id), ':', r.payment_id), 'UTF8'))
+        r.row_hash = sha256((r.prev_hash || uuid_send(r.account_id)) || (int8send(r.seq) || uuid_send(r.hold_id))
+            || (int8send(r.account_version * 2::bigint + CASE r.event WHEN 'CREATED' THEN 0 WHEN 'RELEASED' THEN 1 END)
+                || numeric_send(r.amount))
+            || (numeric_send(r.available_after) || timestamptz_send(r.expires_at)) || (timestamptz_send(r.recorded_at)
+            || convert_to(concat_ws(':', octet_length(r.idempotency_key), r.idempotency_key, 'r' || octet_length(r.reason),
+                r.reason, 'p' || octet_length(r.payment_id), r.payment_id), 'UTF8')))
         AND r.prev_hash = lag(r.row_hash, 1, r.base_head) OVER w
         AND r.seq = r.base_seq + row_number() OVER w AS fine
     FROM rows AS r

@@ -2,12 +2,12 @@
 -- Every transaction of a range: its header has the hash that its rows in the log name, each posting is the log's row,
 -- legs are numbered 1..n, debits equal credits in each currency, and what it reverses is on record.
 WITH headers AS (
-    SELECT t.transaction_id, t.posting_date, t.value_date, t.reverses_transaction_id, sha256(uuid_send(t.transaction_id)
-        || coalesce(uuid_send(t.reverses_transaction_id), '\x00000000000000000000000000000000'::bytea)
-        || date_send(t.posting_date) || date_send(t.value_date) || timestamptz_send(t.created_at)
-        || convert_to(concat(octet_length(t.idempotency_key), ':', t.idempotency_key, octet_length(t.source_module), ':',
-            t.source_module, octet_length(t.description), ':', t.description, octet_length(t.trace_id), ':', t.trace_id,
-            octet_length(t.correlation_id), ':', t.correlation_id, octet_length(t.created_by), ':', t.created_by), 'UTF8')) AS hash
+    SELECT t.transaction_id, t.posting_date, t.value_date, t.reverses_transaction_id, sha256((uuid_send(t.transaction_id) || timestamptz_send(t.created_at))
+        || (date_send(t.posting_date) || date_send(t.value_date))
+        || convert_to(concat_ws(':', octet_length(t.idempotency_key), t.idempotency_key, octet_length(t.source_module),
+            t.source_module, octet_length(t.created_by), t.created_by, 'd' || octet_length(t.description), t.description,
+            't' || octet_length(t.trace_id), t.trace_id, 'c' || octet_length(t.correlation_id), t.correlation_id,
+            'r' || t.reverses_transaction_id), 'UTF8')) AS hash
     FROM accounts.transactions AS t
     WHERE t.transaction_id BETWEEN %(first)s AND %(last)s
 ), legs AS (

@@ -31,10 +31,11 @@ WITH base AS (
 -- chain ends where the account says. NULL anywhere is a fault as well.
 checked AS (
     SELECT r.account_id, r.seq, r.row_hash, r.posted_at, s.signed, r.base_balance,
-        r.row_hash = sha256(r.prev_hash || uuid_send(r.account_id) || int8send(r.seq) || uuid_send(r.transaction_id)
-            || int2send(r.leg) || convert_to(r.currency, 'UTF8') || int8send((s.signed * 100)::bigint) || int8send((r.balance_after * 100)::bigint)
-            || int8send((r.available_after * 100)::bigint) || int4send(r.account_version) || timestamptz_send(r.posted_at)
-            || r.transaction_hash)
+        r.row_hash = sha256((r.prev_hash || r.transaction_hash) || ((uuid_send(r.account_id) || uuid_send(r.transaction_id))
+            || ((int8send(r.seq) || int8send(r.account_version * 4294967296
+                + (r.leg + CASE r.currency WHEN 'NZD' THEN 65536 WHEN 'AUD' THEN 131072 ELSE 0 END)))
+            || ((numeric_send(s.signed) || numeric_send(r.balance_after))
+            || (numeric_send(r.available_after) || timestamptz_send(r.posted_at))))))
         AND r.prev_hash = lag(r.row_hash, 1, r.base_head) OVER w
         AND r.seq = r.base_seq + row_number() OVER w
         AND r.balance_after = lag(r.balance_after, 1, r.base_balance) OVER w + s.signed
