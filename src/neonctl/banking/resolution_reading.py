@@ -41,7 +41,7 @@ class UnlikeEvidence:
 class Record:
     """All of it, as it was at one instant.
 
-    Not ``readable``: somebody wrote values that nothing here can read. Then it is its links, and what is wrong with them.
+    Not ``readable``: somebody wrote values that nothing here can read. Then it is links, and what is wrong with them.
     """
 
     events: Sequence[ResolutionEvent]
