@@ -211,10 +211,48 @@ def test_evidence_that_is_not_what_its_event_hashed_is_named(under_way, size):
             assert chain_faults(conn, doing=DOING)[0].row.startswith(row), name
 
 
-def test_an_event_without_hashes_of_its_evidence_is_named(under_way):
-    tamper(under_way, f"UPDATE {EVENTS} SET metadata = metadata - 'evidence' WHERE event_no = 1", RELINK)
+@pytest.mark.parametrize("instead", ["metadata - 'evidence'", "metadata || '{\"evidence\": []}'"])
+def test_an_event_without_hashes_of_its_evidence_is_named(under_way, instead):
+    tamper(under_way, f"UPDATE {EVENTS} SET metadata = {instead} WHERE event_no = 1", RELINK)
     found = faults(read_record(under_way.connect("readonly")))
     assert any("keeps no hash of it" in each for each in found)
+
+
+@pytest.mark.parametrize("column", ["row_hash", "previous_hash", "link_hash", "relation", "row_key"])
+def test_a_link_of_which_a_part_is_missing_proves_nothing(history, column):
+    """NULL compares with nothing, and so would have hidden an altered row behind a link that a file still knows."""
+    with undone(history) as conn:
+        conn.execute(f"ALTER TABLE core.obr_chain ALTER {column} DROP NOT NULL")
+        conn.execute(f"UPDATE {EVENTS} SET activated_by = 'kate' WHERE event_no = 3")
+        conn.execute(f"UPDATE core.obr_chain SET {column} = NULL WHERE relation = '{EVENTS}' AND row_key = '3'")
+        assert any("/3" in each.row or "obr_chain/" in each.row for each in chain_faults(conn, doing=DOING))
+
+
+def test_what_is_available_is_never_unknown(under_way):
+    with undone(under_way) as conn:
+        conn.execute("ALTER TABLE core.obr_holder_partitions ALTER available_amount DROP NOT NULL")
+        conn.execute("UPDATE core.obr_holder_partitions SET available_amount = NULL")
+        assert chain_faults(conn, doing=DOING)[0].row == "core.obr_holder_partitions/1"
+
+
+@pytest.mark.parametrize(
+    ("deed", "named"),
+    [
+        (f"UPDATE {EVENTS} SET occurred_at = 'infinity' WHERE event_no = 3", "event 3"),
+        (f"UPDATE {EVENTS} SET metadata = '[]' WHERE event_no = 3", "event 3"),
+        (f'UPDATE {EVENTS} SET metadata = metadata || \'{{"percent": "x"}}\' WHERE event_no = 2', "event 2"),
+        ("UPDATE core.obr_keys SET public_jwk = 'null'", "core.obr_keys/"),
+        ("UPDATE core.obr_instructions SET recorded_at = '-infinity'", "core.obr_instructions/"),
+        (
+            f'UPDATE {EVENTS} SET metadata = metadata || \'{{"permanent_haircut": {{"transactions": 1}}}}\' WHERE event_no = 4',
+            "event 4",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_read_hides_no_fault(history, deed, named):
+    tamper(history, deed)
+    found = faults(read_record(history.connect("readonly")))
+    assert found[0].startswith(named), found
 
 
 def reseal(conn):
@@ -256,16 +294,16 @@ def test_a_chain_that_was_made_anew_is_convicted_by_what_is_kept_elsewhere(histo
     anchor = parse_anchor(anchor_text(seal_ledger(history.connect("app_user"))))
     export, *heads = kept_by_others(history)
     record = read_record(history.connect("readonly"))
-    assert [kept_elsewhere(record, parse_kept(each)) for each in (export, *heads)] == [[], [], []]
+    assert [kept_elsewhere(record, parse_kept(each, scope=SCOPE)) for each in (export, *heads)] == [[], [], []]
     assert verify_ledger(door, Scope(anchor=anchor)).intact
 
     tamper(history, f"UPDATE {EVENTS} SET activated_by = 'kate' WHERE event_no = 3", RELINK)
     record = read_record(history.connect("readonly"))
     assert faults(record) == [], "by itself it holds"
-    (found,) = kept_elsewhere(record, parse_kept(export))
+    (found,) = kept_elsewhere(record, parse_kept(export, scope=SCOPE))
     assert found.subject == "event 3"
     for each in heads:
-        assert "a row before it" in kept_elsewhere(record, parse_kept(each))[0].message
+        assert "a row before it" in kept_elsewhere(record, parse_kept(each, scope=SCOPE))[0].message
     (fault,) = verify_ledger(door, Scope(anchor=anchor)).faults
     assert (fault.table, fault.row) == ("core.obr_chain", "1/core.obr_chain")
     assert "the first of them is now link 1, core.obr_keys/" in fault.message
@@ -292,10 +330,10 @@ def test_what_is_cut_off_the_end_is_missed_by_the_seal_and_by_what_is_kept(histo
     assert faults(record) == []
     (fault,) = verify_ledger(door).faults
     assert (fault.table, fault.row) == ("core.obr_chain", "1/core.obr_chain")
-    (found,) = kept_elsewhere(record, parse_kept(export))
+    (found,) = kept_elsewhere(record, parse_kept(export, scope=SCOPE))
     assert found.subject.startswith("core.obr_key_revocations/")
     for each in heads:
-        assert "is gone" in kept_elsewhere(record, parse_kept(each))[0].message
+        assert "is gone" in kept_elsewhere(record, parse_kept(each, scope=SCOPE))[0].message
 
 
 def test_a_row_of_the_record_alone_is_worth_a_seal(bank):
@@ -351,12 +389,33 @@ def test_what_the_owner_adds_without_the_guards_is_linked_all_the_same(history):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '{"chain": []}', '{"chain": [{"link_no": 1}]}', '{"document": {"chain": null}}']
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"chain": []}',
+        '{"chain": [{"link_no": 1}]}',
+        '{"document": {"chain": null}}',
+        '{"chain": [{"link_no": 1e999, "link_hash": ""}], "events": []}',
+        "[" * 100_000,
+        "null",
+        '"chain"',
+    ],
+    ids=range(10),
 )
 def test_a_file_that_knows_no_link_is_no_anchor(text):
     with pytest.raises(UsageError) as caught:
-        parse_kept(text)
+        parse_kept(text, scope=SCOPE)
     assert caught.value.code == "OBR_ANCHOR_INVALID"
+
+
+def test_a_file_of_another_environment_is_no_anchor(history):
+    for each in kept_by_others(history):
+        with pytest.raises(UsageError) as caught:
+            parse_kept(each, scope="bank/prod")
+        assert caught.value.code == "OBR_ANCHOR_INVALID"
+        assert "the file is of bank/test, the record of bank/prod" in caught.value.message
 
 
 @pytest.mark.parametrize(

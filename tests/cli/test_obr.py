@@ -369,8 +369,11 @@ def test_the_record_is_held_against_what_is_kept_elsewhere(weekend):
     result = w.run("events", "--verify", "--against", str(forged))
     assert (result.code, result.json["intact"]) == (1, False)
     assert [each["subject"] for each in result.json["faults"]] == [f"event {link['row_key']}"]
-    forged.write_text("{}")
-    assert w.refused("events", "--verify", "--against", str(forged)) == (64, "OBR_ANCHOR_INVALID")
+    elsewhere = json.loads(status.read_text())
+    elsewhere["document"]["environment"] = "prod"
+    for text in (json.dumps(elsewhere), "{}", "[" * 100_000, '{"chain": [{"link_no": 1e999, "link_hash": ""}]}'):
+        forged.write_text(text)
+        assert w.refused("events", "--verify", "--against", str(forged)) == (64, "OBR_ANCHOR_INVALID")
     assert w.refused("events", "--against", str(export)) == (64, "USAGE")
 
 

@@ -63,8 +63,9 @@ ALTER TABLE core.obr_holder_partitions ENABLE ALWAYS TRIGGER trg_obr_holder_part
 
 -- Hashes of an event's evidence, of so many accounts each, in the order of their ids. They stand in the event's row, and
 -- so in the chain. A piece reaches from behind the one before up to its own last account; the last one has no end. What
--- is available follows from balance and frozen, and is not in them. A number is negative that counts a holder who is no party. Rows are read in the order of the key, whatever the planner, who knows
--- nothing yet of rows that were just written, would rather do.
+-- is available follows from balance and frozen, and is not in them. A number is negative that counts a holder who is no
+-- party. Rows are read in the order of the key, whatever the planner, who knows nothing yet of rows that were just
+-- written, would rather do.
 CREATE FUNCTION core.obr_evidence(p_event_id uuid, p_accounts bigint DEFAULT 100000) RETURNS jsonb
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE

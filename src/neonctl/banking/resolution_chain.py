@@ -90,18 +90,25 @@ def chain_faults(conn: psycopg.Connection[TupleRow], *, doing: str) -> list[Chai
     return found
 
 
-def parse_kept(text: str) -> list[KeptLink]:
+def parse_kept(text: str, *, scope: str) -> list[KeptLink]:
     """The links that a document kept elsewhere knows: those of a JSON export, or the last one that a signed status or
-    the manifest of an export names. Its signature is not looked at.
+    the manifest of an export names. Its signature is not looked at. ``scope``: ``project/environment`` of the record
+    that it is held against.
 
     Raises ``UsageError`` OBR_ANCHOR_INVALID.
     """
     try:
         whole = json.loads(text)
         links = whole["chain"] if "chain" in whole else [whole["document"]["chain"]]
-        kept = [_kept(each) for each in links]
-    except (ValueError, KeyError, TypeError):
-        kept = []
+        kept, scopes = [_kept(each) for each in links], _scopes(whole)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        kept, scopes = [], set[str]()
+    if kept and scopes and scope not in scopes:
+        raise UsageError(
+            "OBR_ANCHOR_INVALID",
+            f"the file is of {', '.join(sorted(scopes))}, the record of {scope}",
+            hint="two environments have two records: take the file that is of this one",
+        )
     if not kept:
         raise UsageError(
             "OBR_ANCHOR_INVALID",
@@ -124,6 +131,14 @@ def kept_faults(links: Sequence[Link], kept: Sequence[KeptLink]) -> list[ChainFa
             return [ChainFault(named, "removed", f"is gone: {known}")]
         return [ChainFault(named, "altered", f"it, or a row before it that the file does not know, is not {known}")]
     return []
+
+
+def _scopes(whole: Mapping[str, Any]) -> set[str]:
+    """Whose record a document is of, as far as it says: an export's events say by which scope they were signed."""
+    if "chain" not in whole:
+        return {f"{whole['document']['project']}/{whole['document']['environment']}"}
+    said = {event["metadata"].get("scope") for event in whole["events"]}
+    return {str(each) for each in said if each is not None}
 
 
 def _kept(link: Mapping[str, Any]) -> KeptLink:

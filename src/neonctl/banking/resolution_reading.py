@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from neonctl.banking.resolution_chain import ChainFault, HaircutFile, Link, chai
 from neonctl.banking.resolution_course import Standing
 from neonctl.banking.resolution_keys import KeptInstruction, TrustedKey, list_keys, read_instructions
 from neonctl.banking.statement import patiently, rows
+from neonctl.errors import NeonctlError
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,10 @@ class UnlikeEvidence:
 
 @dataclass(frozen=True)
 class Record:
-    """All of it, as it was at one instant."""
+    """All of it, as it was at one instant.
+
+    Not ``readable``: somebody wrote values that nothing here can read. Then it is links, and what is wrong with them.
+    """
 
     events: Sequence[ResolutionEvent]
     documents: Sequence[KeptInstruction]
@@ -50,6 +54,7 @@ class Record:
     links: Sequence[Link] = ()
     files: Sequence[HaircutFile] = ()
     chain: Sequence[ChainFault] = ()
+    readable: bool = True
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,18 @@ def read_record(conn: psycopg.Connection[TupleRow], *, evidence: bool = True, fi
 
 
 def _read(conn: psycopg.Connection[TupleRow], doing: str, *, evidence: bool, files: bool) -> Record:
+    links = read_links(conn, doing=doing)
+    chain = chain_faults(conn, doing=doing) if evidence else []
+    try:
+        with conn.transaction():
+            return replace(_read_rows(conn, doing, evidence=evidence, files=files), links=links, chain=chain)
+    except NeonctlError:
+        if not chain:
+            raise
+    return Record((), (), (), (), (), None, 0, links=links, chain=chain, readable=False)
+
+
+def _read_rows(conn: psycopg.Connection[TupleRow], doing: str, *, evidence: bool, files: bool) -> Record:
     file = "resolution_record"
     return Record(
         events=read_events(conn),
@@ -83,7 +100,5 @@ def _read(conn: psycopg.Connection[TupleRow], doing: str, *, evidence: bool, fil
         unlike=rows(conn, file, "unlike_evidence", UnlikeEvidence, doing=doing) if evidence else (),
         standing=next(iter(rows(conn, file, "standing", Standing, doing=doing)), None),
         last_event_no=sum(each.last_event_no for each in rows(conn, file, "last_event_no", _Last, doing=doing)),
-        links=read_links(conn, doing=doing),
         files=read_files(conn, doing=doing) if files else (),
-        chain=chain_faults(conn, doing=doing) if evidence else (),
     )

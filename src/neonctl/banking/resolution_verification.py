@@ -52,9 +52,23 @@ class _Need:
     asked: Mapping[str, object]
 
 
+UNREADABLE: Final = RecordFault("the record", "holds values that cannot be read: the rest of it could not be looked at")
+
+
 def record_faults(record: Record, *, scope: str) -> Iterator[RecordFault]:
     """What is wrong with a record, events first. ``scope``: ``project/environment`` of its instructions."""
     yield from _chain(record.chain)
+    if not record.readable:
+        yield UNREADABLE
+        return
+    try:
+        yield from _content(record, scope)
+    except (TypeError, AttributeError, ValueError, ArithmeticError):
+        # Which types these are is the database's word, and who writes past its constraints breaks it.
+        yield UNREADABLE
+
+
+def _content(record: Record, scope: str) -> Iterator[RecordFault]:
     yield from _numbers(record)
     yield from (RecordFault(f"event {number}", why) for number, why in course_faults(record.events))
     yield from (RecordFault("the state", why) for why in standing_faults(record.events, record.standing))

@@ -58,14 +58,17 @@ def obr_events(
         raise UsageError("USAGE", "--out and --key go with --export")
     if against is not None and not verify:
         raise UsageError("USAGE", "--against goes with --verify")
-    kept = () if against is None else parse_kept(text_of(against))
     desk = Desk(session, env, "obr events")
+    kept = () if against is None else parse_kept(text_of(against), scope=desk.scope)
     signer = None if export is None else signer_of(desk, key, passphrase_file)
     with desk.reading() as conn:
         record = read_record(conn, evidence=verify, files=export is not None)
     events = record.events
     faults = [*kept_elsewhere(record, kept), *record_faults(record, scope=desk.scope)] if verify else None
-    exported = None if export is None or signer is None else _export(desk, record, signer, export, out)
+    if signer is None or export is None or not record.readable:
+        exported = None
+    else:
+        exported = _export(desk, record, signer, export, out)
     if faults is not None:
         desk.log("obr_events_verified", events=len(events), faults=len(faults))
     result: dict[str, Any] = {"events": [listed(each) for each in events]}

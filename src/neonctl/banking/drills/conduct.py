@@ -17,7 +17,7 @@ from neonctl.banking.resolution import ResolutionEvent, read_state, reconcile
 from neonctl.banking.resolution_keys import list_keys
 from neonctl.banking.resolution_reading import read_record
 from neonctl.banking.resolution_record import SOON, read_status, readiness_gaps
-from neonctl.banking.resolution_verification import RecordFault, record_faults
+from neonctl.banking.resolution_verification import UNREADABLE, RecordFault, record_faults
 from neonctl.banking.statement import patiently
 from neonctl.banking.verification import Door, Scope, verify_ledger
 from neonctl.errors import NeonctlError, RetryableError, ServiceError
@@ -193,7 +193,7 @@ class Conduct:
         return list(record_faults(read_record(self._reader), scope=self._copy.scope))
 
     def _prove_record(self, known: Set[RecordFault]) -> Proof:
-        faults = [each for each in self._record_faults() if each not in known]
+        faults = [each for each in self._record_faults() if each not in known or each == UNREADABLE]
         statement = "Every event of the drill is on record with the signatures it was done by"
         seen = "; ".join(f"{each.subject} {each.message}" for each in faults) or "signatures verified"
         return Proof("record", statement, not faults, seen)

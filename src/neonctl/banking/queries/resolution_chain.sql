@@ -13,7 +13,8 @@ FROM core.obr_chain AS c
 ORDER BY c.link_no
 
 -- chain --
--- The record's rows against their links, and the links against each other; the first that is wrong comes first.
+-- The record's rows against their links, and the links against each other; the first that is wrong comes first. What
+-- should not be NULL may be, once somebody has dropped a constraint: that is a difference like any other.
 WITH kept AS (
     SELECT 'core.obr_partition_events' AS relation, x.event_no::text AS row_key, to_jsonb(x) AS facts
     FROM core.obr_partition_events AS x
@@ -39,15 +40,15 @@ links AS (
 looked AS (
     SELECT
         l.link_no,
-        coalesce(l.relation, k.relation) || '/' || coalesce(l.row_key, k.row_key) AS row,
+        concat(coalesce(l.relation, k.relation, 'core.obr_chain'), '/', coalesce(l.row_key, k.row_key)) AS row,
         CASE
             WHEN l.link_no IS NULL THEN 'inserted'
-            WHEN l.link_no <> l.due_no THEN 'removed'
-            WHEN l.previous_hash <> l.due_hash THEN 'reordered'
-            WHEN l.link_hash <> sha256(l.previous_hash || int8send(l.link_no) || convert_to(concat(octet_length(l.relation), ':',
+            WHEN l.link_no IS DISTINCT FROM l.due_no THEN 'removed'
+            WHEN l.previous_hash IS DISTINCT FROM l.due_hash THEN 'reordered'
+            WHEN l.link_hash IS DISTINCT FROM sha256(l.previous_hash || int8send(l.link_no) || convert_to(concat(octet_length(l.relation), ':',
                 l.relation, octet_length(l.row_key), ':', l.row_key), 'UTF8') || l.row_hash) THEN 'relinked'
             WHEN k.facts IS NULL THEN 'gone'
-            WHEN l.row_hash <> (
+            WHEN l.row_hash IS DISTINCT FROM (
                 SELECT sha256(convert_to(jsonb_object_agg(f.key, f.value)::text, 'UTF8'))
                 FROM jsonb_each(k.facts) AS f
                 WHERE f.value <> 'null'
@@ -83,7 +84,8 @@ WITH pieces AS (
         coalesce(u.upto, 'ffffffff-ffff-ffff-ffff-ffffffffffff') AS to_id
     FROM core.obr_partition_events AS e
     CROSS JOIN LATERAL jsonb_array_elements(
-        CASE jsonb_typeof(e.metadata -> 'evidence') WHEN 'array' THEN e.metadata -> 'evidence' ELSE '[{}]' END
+        CASE WHEN jsonb_typeof(e.metadata -> 'evidence') = 'array' AND e.metadata -> 'evidence' <> '[]'
+            THEN e.metadata -> 'evidence' ELSE '[{}]' END
     ) WITH ORDINALITY AS p (piece, n)
     CROSS JOIN LATERAL (
         SELECT substring(p.piece ->> 'upto' FROM '^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$')::uuid AS upto
@@ -98,7 +100,7 @@ looked AS (
         SELECT 'core.obr_account_partitions' AS relation, 'accounts' AS counted, concat(count(*), ' ', encode(sha256(coalesce(
             string_agg(uuid_send(x.account_id) || int8send(x.log_seq) || convert_to(x.currency, 'UTF8')
                 || numeric_send(x.balance_at) || numeric_send(x.frozen_amount), '' ORDER BY x.account_id), '')), 'hex')) AS found,
-            count(*) FILTER (WHERE x.available_amount <> greatest(x.balance_at - x.frozen_amount, 0)) AS odd
+            count(*) FILTER (WHERE x.available_amount IS DISTINCT FROM greatest(x.balance_at - x.frozen_amount, 0)) AS odd
         FROM core.obr_account_partitions AS x
         WHERE x.event_id = p.event_id AND x.account_id BETWEEN p.from_id AND p.to_id AND x.account_id IS DISTINCT FROM p.since
         UNION ALL
@@ -106,7 +108,7 @@ looked AS (
             string_agg(uuid_send(x.account_id) || int2send(CASE WHEN x.party_id IS NULL THEN -x.holder_no ELSE x.holder_no END)
                 || coalesce(uuid_send(x.party_id), '') || numeric_send(x.share_pct) || numeric_send(x.balance_at)
                 || numeric_send(x.frozen_amount), '' ORDER BY x.account_id, x.holder_no), '')), 'hex')),
-            count(*) FILTER (WHERE x.available_amount <> greatest(x.balance_at - x.frozen_amount, 0))
+            count(*) FILTER (WHERE x.available_amount IS DISTINCT FROM greatest(x.balance_at - x.frozen_amount, 0))
         FROM core.obr_holder_partitions AS x
         WHERE x.event_id = p.event_id AND x.account_id BETWEEN p.from_id AND p.to_id AND x.account_id IS DISTINCT FROM p.since
     ) AS t
@@ -122,7 +124,7 @@ LIMIT 20
 
 -- strays --
 -- Evidence of events that are not there.
-SELECT s.relation || '/' || s.event_id AS row, 'inserted' AS kind, 'evidence of no event' AS message
+SELECT concat(s.relation, '/', s.event_id) AS row, 'inserted' AS kind, 'evidence of no event' AS message
 FROM (
     SELECT DISTINCT 'core.obr_account_partitions' AS relation, x.event_id FROM core.obr_account_partitions AS x
     UNION
@@ -153,7 +155,8 @@ posted AS (
     SELECT u.event_no, p.account_id::text AS account_id, sum(p.amount) AS amount
     FROM unwound AS u
     CROSS JOIN LATERAL jsonb_array_elements(
-        coalesce(u.metadata #> '{permanent_haircut,transactions}', '[]')
+        CASE jsonb_typeof(u.metadata #> '{permanent_haircut,transactions}') WHEN 'array'
+            THEN u.metadata #> '{permanent_haircut,transactions}' ELSE '[]' END
     ) AS t (posting)
     JOIN accounts.postings AS p ON p.transaction_id::text = t.posting ->> 'transaction_id' AND p.entry_type = 'DEBIT'
     GROUP BY u.event_no, p.account_id
