@@ -454,7 +454,10 @@ def test_a_permanent_haircut_that_is_not_what_was_signed_or_posted_is_named(hist
 
 @pytest.mark.parametrize("step", [-1, 1])
 def test_evidence_that_names_another_row_of_the_log_is_exposed(bank, step):
-    """A balance that the account had once, or has since: everything else about it is made to agree."""
+    """A balance that the account had once, or has since: everything else about it is made to agree.
+
+    Of seconds around the activation nothing is said: a clock may have been set back then.
+    """
     officer, app = bank.connect("resolution_officer"), bank.connect("app_user")
     bank_itself = open_internal(app)
     account = open_customer(app, money="100.00", source=bank_itself)
@@ -476,6 +479,12 @@ def test_evidence_that_names_another_row_of_the_log_is_exposed(bank, step):
         f"UPDATE core.obr_holder_partitions SET balance_at = {balance}, {half}",
         f"UPDATE {EVENTS} SET {totals}, metadata = metadata || jsonb_build_object('evidence', core.obr_evidence(event_id))",
         RELINK,
+    )
+    assert faults(read_record(bank.connect("readonly"))) == []
+    tamper(
+        bank,
+        "ALTER TABLE core.transaction_log DISABLE TRIGGER ALL",
+        f"UPDATE core.transaction_log SET posted_at = posted_at + {step} * interval '6 seconds'",
     )
     (found,) = faults(read_record(bank.connect("readonly")))
     assert found.startswith("event 1: evidence of 1 accounts is not what log and arithmetic give")

@@ -122,15 +122,17 @@ wrong AS (
     WHERE e.event_type = 'OBR_RELEASED' AND (p.frozen_amount, p.available_amount)
         IS DISTINCT FROM (coalesce(due.frozen, 0), greatest(p.balance_at - p.frozen_amount, 0))
     UNION
-    -- The row that the evidence names says the balance, and was the account's last one: the ledger stood still then.
+    -- The row that the evidence names says the balance, and was the account's last one: the ledger stood still then. What
+    -- lies within five seconds of it is not judged by time: clocks are set back, and an account's time never runs backwards.
     SELECT p.event_id, p.account_id
     FROM core.obr_account_partitions AS p
     JOIN core.obr_partition_events AS e ON e.event_id = p.event_id
     LEFT JOIN core.transaction_log AS t ON t.account_id = p.account_id AND t.seq = p.log_seq
     LEFT JOIN core.transaction_log AS later ON later.account_id = p.account_id AND later.seq = p.log_seq + 1
     WHERE (p.balance_at = coalesce(t.balance_after, CASE p.log_seq WHEN 0 THEN 0 END)) IS NOT TRUE
-        OR t.posted_at > e.occurred_at
+        OR t.posted_at > e.occurred_at + interval '5 seconds'
         OR later.posted_at <= CASE e.event_type WHEN 'OBR_ACTIVATED' THEN e.quantified_at ELSE e.occurred_at END
+            - interval '5 seconds'
 )
 SELECT w.event_id, count(*) AS accounts, (array_agg(w.account_id ORDER BY w.account_id))[1:3] AS some
 FROM wrong AS w
