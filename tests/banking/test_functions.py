@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from bank_database import open_customer, open_internal
 from neonctl.banking.accounts import Holder, NewAccount, open_account, read_account, set_status
@@ -261,6 +262,17 @@ def test_one_writer_makes_many_holds_whether_it_may_prepare_or_not(app, bank):
         )
     kept = "SELECT payment_id, trace_id, correlation_id FROM accounts.pending_holds WHERE trace_id IS NOT NULL"
     assert app.execute(kept).fetchall() == [("it's %s", "t1", "c1")] * 2
+
+
+def test_a_connection_with_rows_of_its_own_kind_gets_the_same(app, bank):
+    party = uuid4()
+    account = open_customer(app, money="10.00", parties=(party,))
+    for threshold in (5, None):
+        conn = bank.connect("app_user", row_factory=dict_row, prepare_threshold=threshold)
+        made = create_hold(conn, account, Decimal(1), idempotency_key=f"k{threshold}")
+        assert made == replace(create_hold(app, account, Decimal(1), idempotency_key=f"k{threshold}"), replayed=False)
+        assert get_balance(conn, account).version == made.account_version
+        assert [each.held for each in balances_by_party(conn, party)] == [get_balance(app, account).held]
 
 
 def test_a_hot_account_is_one_with_its_shards(app, readonly):
