@@ -142,3 +142,26 @@ def test_a_relay_marks_what_it_published_and_reads_the_rest_again(bank: Bank, te
     assert {row[0] for row in _read(relay)} == {first, third}
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         bank.connect("readonly").execute("SELECT core.outbox_read()")
+
+
+def test_a_hold_with_the_id_of_a_transaction_tells_of_itself_only(bank: Bank, teller: Teller) -> None:
+    till, a = teller.internal(), teller.open()
+    transaction = teller.move(till, a, "5")
+    teller.conn.execute("SELECT core.outbox_mark(array_agg(event_no)) FROM core.outbox")
+    bank.connect("migrate_user").execute(
+        "INSERT INTO accounts.pending_holds (hold_id, account_id, amount, idempotency_key, account_version)"
+        " VALUES (%s, %s, 1, 'k', 1)",
+        [transaction, a],
+    )
+    assert [(row[1], row[2]) for row in _read(teller.conn)] == [("bank.core.balance_updated", f"{a}:2")]
+
+
+def test_what_lost_its_row_of_the_log_keeps_nothing_else_back(bank: Bank, teller: Teller) -> None:
+    till, a = teller.internal(), teller.open(money="5")
+    teller.conn.execute("SELECT core.outbox_mark(array_agg(event_no)) FROM core.outbox")
+    teller.hold(a, "2")
+    superuser = bank.connect("postgres")
+    superuser.execute("ALTER TABLE core.hold_log DISABLE TRIGGER ALL")
+    superuser.execute("DELETE FROM core.hold_log")
+    transaction = teller.move(till, a, "1")
+    assert _read(teller.conn, 1)[0][2] == str(transaction)
