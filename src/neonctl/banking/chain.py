@@ -18,6 +18,7 @@ ZERO_HASH: Final = bytes(32)
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _CURRENCIES: Final = {"NZD": 1, "AUD": 2}
 _EVENTS: Final = {"CREATED": 0, "RELEASED": 1}
+_SIDES: Final = frozenset({"DEBIT", "CREDIT"})
 
 FaultKind = Literal["altered", "removed", "inserted", "reordered", "balance"]
 
@@ -60,6 +61,11 @@ class LogRow:
             + _numeric(self.available_after)
             + _microseconds(self.posted_at)
         ).digest()
+
+    @property
+    def possible(self) -> bool:
+        """Whether a posting can say so: the hash is over the signed amount, which two sides could give."""
+        return self.entry_type in _SIDES and (self.amount.is_nan() or self.amount > 0)
 
     def adds_up(self, before: Decimal) -> bool:
         """Whether the balance after it is the balance before it and its amount."""
@@ -147,6 +153,9 @@ def first_fault(
             said = f"row {rewritten} was rewritten together with its hash: the row after it follows another one"
             return Fault("altered", table, rewritten, said)
         if isinstance(row, LogRow):
+            if not row.possible:
+                said = f"row {named}: {row.entry_type} of {row.amount} is no posting"
+                return Fault("altered", table, named, said)
             if before.balance is not None and not row.adds_up(before.balance):
                 said = f"row {named}: {before.balance} and {row.signed:+} are not {row.balance_after}"
                 return Fault("altered", table, named, said)

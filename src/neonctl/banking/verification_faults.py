@@ -19,6 +19,7 @@ class Heads:
     log_seq: int
     log_head: bytes
     balance: Decimal
+    currency: str
     hold_seq: int
     hold_head: bytes
 
@@ -46,6 +47,15 @@ def log_fault(conn: Connection, account: UUID, since: int) -> Fault:
     found = rows(conn, "verify_account", "account_log", LogRow, {"account_id": account, "seq": start.seq}, doing=DOING)
     head = None if end is None else Head(end.log_seq, end.log_head, end.balance)
     begin = Head(start.seq, start.head, start.balance if start.seq else Decimal(0))
+    for each in found:
+        if end is not None and each.currency != end.currency:
+            named = f"{account}/{each.seq}"
+            return Fault(
+                "altered",
+                "core.transaction_log",
+                named,
+                f"row {named} is in {each.currency}, its account in {end.currency}",
+            )
     return _fault(found, "core.transaction_log", begin, head, account)
 
 

@@ -121,6 +121,7 @@ def account_tasks(conn: Connection, account: UUID, since: int) -> list[Task]:
         _chains("holds", account, account, since),
         _plain("verify_account", "account_seals", "core.log_seal_entries", account_id=account),
         _plain("verify_seals", ("facts", "facts_of_account"), "core.log_seal_entries", account_id=account),
+        _held_sums(account, account),
         _standings(account, account),
         *_standing_tasks(account),
     ]

@@ -4,6 +4,8 @@
 SELECT
     pg_catalog.set_config('search_path', 'pg_catalog', true),
     pg_catalog.set_config('jit', 'off', true),
+    -- record_send writes texts in the session's encoding; seals are over those of this one.
+    pg_catalog.set_config('client_encoding', 'UTF8', true),
     pg_catalog.set_config('work_mem', '64MB', true),
     -- Journals are read in the order of their keys, which is the order on disk as well: no reason to sort or hash them.
     pg_catalog.set_config('random_page_cost', '1.1', true),
@@ -83,9 +85,9 @@ WHERE NOT EXISTS (
 -- they find together.
 SELECT x.account_id AS bound
 FROM (
-    SELECT a.account_id, 100 * (1 + a.log_seq + a.hold_seq) AS weight,
-        sum(100 * (1 + a.log_seq + a.hold_seq)) OVER (ORDER BY a.account_id) AS upto
+    SELECT a.account_id, w.weight, sum(w.weight) OVER (ORDER BY a.account_id) AS upto
     FROM accounts.accounts AS a TABLESAMPLE SYSTEM (1) REPEATABLE (1)
+    CROSS JOIN LATERAL (SELECT 100 * (1::numeric + a.log_seq + a.hold_seq) AS weight) AS w -- as numeric: any figure may be forged
 ) AS x
 WHERE div(x.upto, %(size)s) > div(x.upto - x.weight, %(size)s) AND x.upto > x.weight
 ORDER BY 1

@@ -1,5 +1,5 @@
 -- account_heads --
-SELECT a.log_seq, a.log_head, a.balance, a.hold_seq, a.hold_head
+SELECT a.log_seq, a.log_head, a.balance, a.currency, a.hold_seq, a.hold_head
 FROM accounts.accounts AS a
 WHERE a.account_id = %(account_id)s
 

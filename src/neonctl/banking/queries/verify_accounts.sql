@@ -5,7 +5,7 @@ WITH others AS NOT MATERIALIZED (
     SELECT t.*
     FROM accounts.accounts AS t
     WHERE t.account_id BETWEEN %(first)s AND %(last)s AND (
-        (t.version = t.log_seq + t.hold_seq AND t.allows_debit AND t.allows_credit AND t.status = 'ACTIVE'
+        (t.log_seq BETWEEN 0 AND t.version AND t.version - t.log_seq = t.hold_seq AND t.allows_debit AND t.allows_credit AND t.status = 'ACTIVE'
             AND t.restriction_reason IS NULL AND t.shards IS NULL AND t.shard_of IS NULL
             AND (t.balance >= 0 OR t.is_internal OR t.balance + t.overdraft_limit >= 0)
             AND (SELECT u.allows_debit AND u.allows_credit FROM accounts.status_rules AS u WHERE u.status = 'ACTIVE' AND u.restriction_reason = '')
@@ -36,8 +36,9 @@ FROM (
         WHEN (a.allows_credit = coalesce(r.allows_credit, w.allows_credit) AND a.allows_debit = (coalesce(r.allows_debit, w.allows_debit)
                 OR (a.obr_partitioned AND coalesce(r.lifted_in_resolution, w.lifted_in_resolution)))) IS NOT TRUE
             THEN 'what the account may do is not what its standing allows'
-        WHEN a.version <> a.log_seq + a.hold_seq + coalesce(c.n, 0)
-            THEN 'the account''s version is ' || a.version || ', it has moved ' || a.log_seq + a.hold_seq + coalesce(c.n, 0) || ' times'
+        WHEN a.version <> a.log_seq::numeric + a.hold_seq + coalesce(c.n, 0)
+            THEN 'the account''s version is ' || a.version || ', it has moved ' || a.log_seq::numeric + a.hold_seq + coalesce(c.n, 0)
+                || ' times'
         WHEN NOT a.is_internal AND a.balance + a.overdraft_limit < 0
             THEN 'the account is overdrawn by more than its limit of ' || a.overdraft_limit
         -- That no shard is missing in the list its shards say themselves; who asks for one account does not look at them.

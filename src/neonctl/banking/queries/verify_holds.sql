@@ -69,8 +69,9 @@ FULL JOIN (SELECT x.* FROM core.hold_log AS x WHERE x.event = 'RELEASED') AS r O
 WHERE (p.account_id = c.account_id AND p.amount = c.amount AND p.expires_at = c.expires_at AND p.created_at = c.recorded_at
         AND p.idempotency_key = c.idempotency_key AND p.account_version = c.account_version - 1) IS NOT TRUE
     OR p.payment_id IS DISTINCT FROM c.payment_id
-    OR (p.released_at, p.release_reason, CASE WHEN p.released_at IS NOT NULL THEN p.amount END)
-    IS DISTINCT FROM (r.recorded_at, r.reason, r.amount)
+    OR (p.released_at, p.release_reason) IS DISTINCT FROM (r.recorded_at, r.reason)
+    OR (r.hold_id IS NOT NULL AND (r.account_id, r.amount, r.expires_at, r.idempotency_key, r.payment_id)
+        IS DISTINCT FROM (p.account_id, p.amount, p.expires_at, p.idempotency_key, p.payment_id))
 UNION ALL
 -- No index keeps a step from being in the log twice: where all agrees, there are as many rows as steps.
 SELECT x.hold_id::text, 'inserted', 'a step of the hold is in the log ' || count(*) || ' times'

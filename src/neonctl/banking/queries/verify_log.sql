@@ -30,7 +30,7 @@ WITH base AS (
 -- Each row: its own hash, the row before it, the arithmetic, time and version that only go forward. Each account: that its
 -- chain ends where the account says. NULL anywhere is a fault as well.
 checked AS (
-    SELECT r.account_id, r.seq, r.row_hash, r.posted_at, s.signed, r.base_balance,
+    SELECT r.account_id, r.seq, r.currency, r.row_hash, r.posted_at, s.signed, r.base_balance,
         r.row_hash = sha256((r.prev_hash || r.transaction_hash) || ((uuid_send(r.account_id) || uuid_send(r.transaction_id))
             || ((int8send(r.seq) || int8send(r.account_version * 4294967296
                 + (r.leg + CASE r.currency WHEN 'NZD' THEN 65536 WHEN 'AUD' THEN 131072 ELSE 0 END)))
@@ -41,11 +41,14 @@ checked AS (
         AND r.balance_after = lag(r.balance_after, 1, r.base_balance) OVER w + s.signed
         AND r.posted_at >= lag(r.posted_at, 1, r.posted_at) OVER w AS fine
     FROM rows AS r
-    CROSS JOIN LATERAL (SELECT CASE r.entry_type WHEN 'DEBIT' THEN -r.amount WHEN 'CREDIT' THEN r.amount END AS signed) AS s
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN r.amount > 0 THEN CASE r.entry_type WHEN 'DEBIT' THEN -r.amount WHEN 'CREDIT' THEN r.amount END END AS signed
+    ) AS s
     WINDOW w AS (PARTITION BY r.account_id ORDER BY r.seq)
 ), chains AS (
     -- The last row's hash without looking ahead for each row: numbers of eight bytes sort as bytes.
     SELECT c.account_id, count(*) AS n, bool_and(c.fine IS TRUE) AS fine, max(c.seq) AS seq,
+        min(c.currency) AS low, max(c.currency) AS high,
         substr(max(int8send(c.seq) || c.row_hash), 9) AS head, max(c.base_balance) + sum(c.signed) AS balance,
         max(c.posted_at) AS posted_at
     FROM checked AS c
@@ -53,7 +56,7 @@ checked AS (
 ), judged AS (
     SELECT coalesce(a.account_id, c.account_id) AS account_id, coalesce(c.n, 0) AS n, a.currency, a.balance,
         coalesce(c.fine, true) AND a.log_seq = coalesce(c.seq, b.seq, 0) AND a.log_head = coalesce(c.head, b.head, %(zero)s::bytea)
-        AND a.balance = coalesce(c.balance, b.balance, 0)
+        AND a.balance = coalesce(c.balance, b.balance, 0) AND coalesce(c.low = a.currency AND c.high = a.currency, c.n IS NULL)
         AND (a.last_posted_at = c.posted_at OR (c.posted_at IS NULL AND (a.last_posted_at IS NULL) = (a.log_seq = 0))) AS fine
     FROM (SELECT x.* FROM accounts.accounts AS x WHERE x.account_id BETWEEN %(first)s AND %(last)s) AS a
     FULL JOIN chains AS c ON c.account_id = a.account_id

@@ -38,14 +38,14 @@ FROM (
                     AND c.posted_at = c.last_posted_at
             END AS fine
         FROM (
-            SELECT a.*, r.account_id AS row_account, r.seq, r.row_hash, r.balance_after, r.posted_at, r.fine,
+            SELECT a.*, r.account_id AS row_account, r.seq, r.row_hash, r.balance_after, r.posted_at, r.fine AND r.currency = a.currency AS fine,
                 CASE WHEN r.seq IS NULL OR r.seq = a.log_seq THEN a.account_id END AS ends
             FROM (
                 SELECT t.account_id, t.currency, t.balance, t.available_balance, t.log_seq, t.log_head, t.last_posted_at, t.hold_seq,
                     t.hold_head, u.plain
                 FROM accounts.accounts AS t
                 CROSS JOIN LATERAL (
-                    SELECT t.version = t.log_seq + t.hold_seq AND t.allows_debit AND t.allows_credit AND t.status = 'ACTIVE'
+                    SELECT t.log_seq BETWEEN 0 AND t.version AND t.version - t.log_seq = t.hold_seq AND t.allows_debit AND t.allows_credit AND t.status = 'ACTIVE'
                         AND t.restriction_reason IS NULL AND t.shards IS NULL AND t.shard_of IS NULL
                         AND (t.balance >= 0 OR t.is_internal OR t.balance + t.overdraft_limit >= 0) AND (
                             SELECT y.allows_debit AND y.allows_credit FROM accounts.status_rules AS y
@@ -57,7 +57,7 @@ FROM (
                     AND t.hold_head = %(zero)s::bytea AND u.plain) IS NOT TRUE
             ) AS a
             FULL JOIN (
-                SELECT l.account_id, l.seq, l.row_hash, l.balance_after, l.posted_at,
+                SELECT l.account_id, l.seq, l.currency, l.row_hash, l.balance_after, l.posted_at,
                     l.row_hash = sha256((l.prev_hash || l.transaction_hash) || ((uuid_send(l.account_id) || uuid_send(l.transaction_id))
                         || ((int8send(l.seq) || int8send(l.account_version * 4294967296
                             + (l.leg + CASE l.currency WHEN 'NZD' THEN 65536 WHEN 'AUD' THEN 131072 ELSE 0 END)))
@@ -65,7 +65,9 @@ FROM (
                         || (numeric_send(l.available_after) || timestamptz_send(l.posted_at))))))
                     AND (l.seq > 1 OR l.seq = 1 AND l.prev_hash = %(zero)s::bytea AND l.balance_after = m.signed) AS fine
                 FROM core.transaction_log AS l
-                CROSS JOIN LATERAL (SELECT CASE l.entry_type WHEN 'DEBIT' THEN -l.amount WHEN 'CREDIT' THEN l.amount END AS signed) AS m
+                CROSS JOIN LATERAL (
+                    SELECT CASE WHEN l.amount > 0 THEN CASE l.entry_type WHEN 'DEBIT' THEN -l.amount WHEN 'CREDIT' THEN l.amount END END AS signed
+                ) AS m
                 WHERE l.account_id BETWEEN %(first)s AND %(last)s
             ) AS r ON r.account_id = a.account_id
         ) AS c
