@@ -2,16 +2,17 @@
 -- always lands; only then is the account looked at. No lock is taken here, in the order of the legs: the account's own
 -- trigger (V012) decides again under the lock that the posting takes in the order of ids.
 --
--- Each posting ever made pays for the first answer, so it is as cheap as can be: STABLE takes no snapshot of its own (the
+-- Each posting ever made pays for the first answer, so it is as cheap as can be. STABLE takes no snapshot of its own: the
 -- statement's is newer than the ledger's lock, under which post_transaction inserts, and the state does not change while
--- that is held), the table's one row is found without its index, and that there is none is asked last.
+-- that is held. By the key: a scan of the whole table, of one row as well, first asks the system how long the file is. That
+-- there is no row is asked last.
 CREATE FUNCTION core.fn_posting_obr_channel_gate() RETURNS trigger
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     state text;
     a record;
 BEGIN
-    SELECT s.resolution_state::text INTO state FROM core.obr_resolution_state AS s;
+    SELECT s.resolution_state::text INTO state FROM core.obr_resolution_state AS s WHERE s.id = 'current';
     IF state <> 'activated' THEN RETURN NEW; END IF;
     IF state IS NULL THEN
         RAISE EXCEPTION 'core.obr_resolution_state has no row' USING ERRCODE = 'NB030', CONSTRAINT = 'OBR_STATE_TABLE_EMPTY';
