@@ -22,7 +22,7 @@ from neonctl.banking.holds import HoldWriter
 
 CLIENTS = 16
 SECONDS = 3.0
-_POST = "SELECT transaction_id FROM accounts.post_transaction(%b::text, %b::uuid[], '{DEBIT,CREDIT}', '{1.00,1.00}')"
+POST = "SELECT transaction_id FROM accounts.post_transaction(%b::text, %b::uuid[], '{DEBIT,CREDIT}', '{1.00,1.00}')"
 _BARE = "SELECT core.bench_post(%b, %b, %b)"
 _KEYED = "SELECT account_id, currency, balance, version FROM accounts.accounts WHERE account_id = %b"
 
@@ -82,7 +82,7 @@ def _work(kind: str, conn: psycopg.Connection[Any], hot: uuid.UUID, seed: int) -
         return account(draw.randint(1, ACCOUNTS))
 
     def post(legs: Sequence[uuid.UUID]) -> object:
-        return cursor.execute(_POST, [str(uuid.uuid4()), list(legs)]).fetchone()
+        return cursor.execute(POST, [str(uuid.uuid4()), list(legs)]).fetchone()
 
     works: dict[str, Work] = {
         "bare": lambda: cursor.execute(_BARE, [*pair(), Decimal("1.00")]).fetchone(),

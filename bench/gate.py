@@ -16,12 +16,13 @@ from typing import Any
 
 import psycopg
 
+from bench.bank_clients import POST
+from bench.bank_data import account
 from bench.measure import say
 
 CLIENTS, SETTLE_S, WINDOW_S = 8, 0.2, 0.6
 GATE = {"accounts.postings": "trg_00_postings_obr_channel_gate"}
 GATE_AND_GUARD = {**GATE, "accounts.accounts": "trg_accounts_obr_frozen"}
-_POST = "SELECT transaction_id FROM accounts.post_transaction(%b::text, %b::uuid[], '{DEBIT,CREDIT}', '{1.00,1.00}')"
 
 
 @dataclass
@@ -85,11 +86,11 @@ def _client(uri: str, accounts: int, slot: int, done: Any, end: Any) -> None:
     draw = random.Random(slot)
 
     def pair() -> Sequence[uuid.UUID]:
-        return [uuid.UUID(f"00000000-0000-7000-8000-{n:012d}") for n in draw.sample(range(1, accounts + 1), 2)]
+        return [account(number) for number in draw.sample(range(1, accounts + 1), 2)]
 
     with psycopg.connect(uri, autocommit=True, prepare_threshold=0) as conn:
         cursor = conn.cursor()
         while not end.is_set():
             for _ in range(10):  # to ask after the end costs as much as a tenth of a posting
-                cursor.execute(_POST, [str(uuid.uuid4()), pair()])
+                cursor.execute(POST, [str(uuid.uuid4()), pair()])
                 done[slot] += 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 
 from bank_database import Bank
@@ -20,3 +22,14 @@ def under_way(bank: Bank) -> Bank:
     """Activated, a tranche released; one joint account, one that is frozen by half."""
     begin(bank)
     return bank
+
+
+@pytest.fixture
+def door(bank: Bank):
+    """What verifying gets its sessions from."""
+
+    @contextmanager
+    def opened():
+        yield bank.connect("readonly")
+
+    return opened

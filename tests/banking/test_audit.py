@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from decimal import Decimal
 
 import psycopg
@@ -113,12 +112,8 @@ def test_each_batch_of_a_sweep_is_on_record_with_it(bank, app):
     assert [len(row[6]["hold_ids"]) for row in records(bank)] == batches == [2, 1]
 
 
-def test_a_record_that_was_sealed_is_not_changed_unseen(bank, app):
+def test_a_record_that_was_sealed_is_not_changed_unseen(bank, app, door):
     """Each record is under one seal, also when its transaction ended late."""
-
-    @contextmanager
-    def door():
-        yield bank.connect("readonly")
 
     def sealed():
         rows = app.execute("SELECT seal_no, records FROM core.log_seal_records ORDER BY seal_no").fetchall()
@@ -157,11 +152,7 @@ def test_a_record_that_was_sealed_is_not_changed_unseen(bank, app):
     }
 
 
-def test_a_seal_is_the_same_in_whatever_encoding_it_was_asked_for(bank, app):
-    @contextmanager
-    def door():
-        yield bank.connect("readonly")
-
+def test_a_seal_is_the_same_in_whatever_encoding_it_was_asked_for(bank, app, door):
     record(app, Act("test.named", "dev/bank_core", details={"who": "x"}), facts={"name": "Zoë"})
     create_hold(app, open_customer(app, money="10.00"), ONE, idempotency_key="h")
     app.execute("SET client_encoding = 'LATIN1'")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from contextlib import contextmanager
 from decimal import Decimal
 from uuid import UUID
 
@@ -38,7 +37,7 @@ def sent(conn, name: str) -> int:
     return number
 
 
-def test_what_a_killed_client_sends_again_is_not_done_again(bank):
+def test_what_a_killed_client_sends_again_is_not_done_again(bank, door):
     app = bank.connect("app_user")
     cash = open_internal(app)
     others = {f"client{number}": open_customer(app) for number in range(2)}
@@ -64,10 +63,6 @@ def test_what_a_killed_client_sends_again_is_not_done_again(bank):
         assert replayed == [True] * before + [False], "all that was there, then what was under way, once"
         now = get_balance(app, other)
         assert (now.balance, now.held) == (CENT * (before + 1), CENT * (before + 1))
-
-    @contextmanager
-    def door():
-        yield bank.connect("readonly")
 
     assert verify_ledger(door).intact
 

@@ -120,15 +120,6 @@ def undone(bank):
         raise ZeroDivisionError
 
 
-@pytest.fixture
-def door(bank):
-    @contextmanager
-    def opened():
-        yield bank.connect("readonly")
-
-    return opened
-
-
 def test_what_is_done_to_a_row_past_the_triggers_is_named(history):
     history.connect("resolution_officer").execute(_DRILL)
     reader = history.connect("readonly")
@@ -480,12 +471,13 @@ def test_evidence_that_names_another_row_of_the_log_is_exposed(bank, step):
         f"UPDATE {EVENTS} SET {totals}, metadata = metadata || jsonb_build_object('evidence', core.obr_evidence(event_id))",
         RELINK,
     )
-    assert faults(read_record(bank.connect("readonly"))) == []
-    tamper(
-        bank,
-        "ALTER TABLE core.transaction_log DISABLE TRIGGER ALL",
-        f"UPDATE core.transaction_log SET posted_at = posted_at + {step} * interval '6 seconds'",
+    moved = (
+        "UPDATE core.transaction_log AS l SET posted_at = e.quantified_at + {} * interval '1 second'"
+        f" FROM {EVENTS} AS e WHERE l.account_id = '{account}'"
     )
+    tamper(bank, "ALTER TABLE core.transaction_log DISABLE TRIGGER ALL", moved.format(step * 4))
+    assert faults(read_record(bank.connect("readonly"))) == []
+    tamper(bank, moved.format(step * 60))
     (found,) = faults(read_record(bank.connect("readonly")))
     assert found.startswith("event 1: evidence of 1 accounts is not what log and arithmetic give")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
@@ -126,16 +125,12 @@ def test_what_is_due_is_taken_once(app):
         ("UPDATE core.eod_runs SET cutoff_at = '-infinity'", "altered"),
     ],
 )  # fmt: skip
-def test_a_snapshot_that_was_changed_is_found(app, bank, deed, kind):
+def test_a_snapshot_that_was_changed_is_found(app, bank, deed, kind, door):
     account = open_customer(app, money="10.00")
     create_hold(app, account, Decimal(4), idempotency_key="h")
     day = end_the_day_now(bank)
     post(app, transfer(account, open_internal(app), Decimal(1)), idempotency_key=str(uuid4()))
     take_snapshot(app, "NZ", day)
-
-    @contextmanager
-    def door():
-        yield bank.connect("readonly")
 
     assert verify_ledger(door).intact
     assert verify_ledger(door).snapshots == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
@@ -25,7 +24,7 @@ def environments():
     return load(CONFIG).environments
 
 
-def test_it_is_the_same_each_time_and_grows(bank, environments):
+def test_it_is_the_same_each_time_and_grows(bank, environments, door):
     app = bank.connect("app_user")
     assert write_synthetic_data(app, environments["dev"], accounts=25) == Synthetic(25, 25, 5)
     figures = app.execute(FIGURES).fetchall()
@@ -34,10 +33,6 @@ def test_it_is_the_same_each_time_and_grows(bank, environments):
     assert write_synthetic_data(app, environments["dev"], accounts=30) == Synthetic(30, 30, 6)
     assert set(figures) < set(app.execute(FIGURES).fetchall())
     assert {balance for _, balance, _ in figures} == {Decimal(100 + number) for number in range(1, 26)}
-
-    @contextmanager
-    def door():
-        yield bank.connect("readonly")
 
     assert verify_ledger(door).intact
 

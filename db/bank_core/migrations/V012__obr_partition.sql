@@ -200,6 +200,7 @@ ALTER TABLE accounts.accounts ENABLE ALWAYS TRIGGER trg_accounts_enters_ledger;
 ALTER TABLE accounts.account_party_relationships ENABLE ALWAYS TRIGGER trg_acct_party_rel_enters_ledger;
 
 REVOKE EXECUTE ON FUNCTION
-    core.obr_evidence(uuid, bigint), core.enter_ledger_first(), accounts.keep_obr_frozen(), accounts.lift_in_resolution(), accounts.account_birth_in_resolution()
+    core.obr_evidence(uuid, bigint), core.enter_ledger_first(), accounts.keep_obr_frozen(), accounts.lift_in_resolution(),
+    accounts.account_birth_in_resolution()
 FROM PUBLIC;
 GRANT INSERT, UPDATE (obr_prepositioned, description) ON core.products TO bank_core_resolution_officer;

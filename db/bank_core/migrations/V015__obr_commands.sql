@@ -651,7 +651,8 @@ $$;
 
 -- Compare what is with what should be, and put the answer on record. Daily. Accounts and evidence are compared by a sum
 -- over a hash of each, from a start that nobody could know before: only where the sums differ, or an account is wrong by
--- itself, are the two joined, to say where. The hash of a number leaves out its sign, so the start tells it. EXECUTE, since only then does plpgsql let several processes share the work.
+-- itself, are the two joined, to say where. The hash of a number leaves out its sign, so the start tells it. EXECUTE, since
+-- only then does plpgsql let several processes share the work.
 CREATE FUNCTION core.obr_reconcile(
     p_actor text, p_trace_id text, p_correlation_id text, OUT event core.obr_partition_events, OUT differences bigint
 )

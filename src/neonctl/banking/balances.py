@@ -11,19 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import LiteralString
 from uuid import UUID
 
 import psycopg
 from psycopg.rows import TupleRow
 
 from neonctl.banking.accounts import Currency, Status
-from neonctl.banking.failures import translate
 from neonctl.banking.moments import show_moment
-from neonctl.banking.statement import kept_cursor, not_found, prepares, row, rows
+from neonctl.banking.statement import KeptQuery, not_found, prepares, row, rows
 from neonctl.errors import NeonctlError
 from neonctl.frozen import filling
-from neonctl.postgres.queryfile import query
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ class PartyAccount:
     as_of: datetime
 
 
-_balance, _party_account = filling(Balance), filling(PartyAccount)
+_party_account = filling(PartyAccount)
 
 
 @dataclass(frozen=True)
@@ -115,41 +112,26 @@ class BalanceReader:
 
     def __init__(self, conn: psycopg.Connection[TupleRow]) -> None:
         self._conn = conn
-        self._cursor = kept_cursor(conn)
-        self._text: LiteralString = query("balances", "get" if prepares(conn) else "get_planned", "banking")
-        self._party_text: LiteralString = query("balances", "by_party", "banking")
+        one = "get" if prepares(conn) else "get_planned"
+        self._one = KeptQuery(conn, "balances", one, doing="reading a balance")
+        self._of_party = KeptQuery(conn, "balances", "by_party", doing="reading a party's balances")
 
     def get(self, account_id: UUID) -> Balance:
         """The balance of one account, in one round trip (two for a hot account that is spread over shards).
 
         Raises ``NeonctlError`` ACCOUNT_NOT_FOUND.
         """
-        failure: NeonctlError | None = None
-        found: TupleRow | None = None
-        try:
-            found = self._cursor.execute(self._text, (account_id,)).fetchone()
-        except psycopg.Error as error:
-            failure = translate(error, "reading a balance")
-        if failure is not None:
-            raise failure
-        if found is None or found[0] is None:  # the function gives a row of nothing
+        found = self._one.rows(account_id)
+        if not found or found[0][0] is None:  # the function gives a row of nothing
             raise not_found("ACCOUNT_NOT_FOUND", "account", account_id)
-        currency, balance, held, version, as_of, shards, unfrozen = found
+        currency, balance, held, version, as_of, shards, unfrozen = found[0]
         if shards is not None:
             balance += self._booked_on(account_id, shards)
-        usable = balance - held if unfrozen is None else _usable(balance, held, unfrozen)
-        return _balance(account_id, currency, balance, usable, held, version, as_of)
+        return Balance(account_id, currency, balance, _usable(balance, held, unfrozen), held, version, as_of)
 
     def by_party(self, party_id: UUID) -> tuple[PartyAccount, ...]:
         """The balances of all accounts that a party is related to today, oldest account first; () for none."""
-        failure: NeonctlError | None = None
-        found: list[TupleRow] = []
-        try:
-            found = self._cursor.execute(self._party_text, (party_id,)).fetchall()
-        except psycopg.Error as error:
-            failure = translate(error, "reading a party's balances")
-        if failure is not None:  # outside the handler: its context would repeat values
-            raise failure
+        found = self._of_party.rows(party_id)
         if not found:
             return ()
         as_of: datetime = found[0][9]  # one moment for all: writing it out and reading it for each costs a tenth
@@ -162,7 +144,7 @@ class BalanceReader:
                 status,
                 currency,
                 balance,
-                balance - held if unfrozen is None else _usable(balance, held, unfrozen),
+                _usable(balance, held, unfrozen),
                 held,
                 version,
                 as_of,

@@ -6,18 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import LiteralString
 from uuid import UUID
 
 import psycopg
 from psycopg.rows import TupleRow
 
 from neonctl.banking.accounts import NO_TRACE
-from neonctl.banking.failures import retrying, translate
+from neonctl.banking.failures import retrying
 from neonctl.banking.money import check_amount
-from neonctl.banking.statement import Trace, kept_cursor, row, rows, transaction
-from neonctl.errors import NeonctlError
-from neonctl.postgres.queryfile import query
+from neonctl.banking.statement import KeptQuery, Trace, row, rows, transaction
 
 DEFAULT_TTL = timedelta(hours=24)
 _BATCH = 1000
@@ -75,8 +72,7 @@ class HoldWriter:
 
     def __init__(self, conn: psycopg.Connection[TupleRow]) -> None:
         self._conn = conn
-        self._cursor = kept_cursor(conn)
-        self._text: LiteralString = query("holds", "create", "banking")
+        self._query = KeptQuery(conn, "holds", "create", doing="creating a hold")
 
     def create(
         self,
@@ -97,19 +93,7 @@ class HoldWriter:
         """
         cents, trace_id, correlation_id = check_amount(amount), trace.trace_id, trace.correlation_id
         values = (account_id, cents, idempotency_key, ttl, payment_id, trace_id, correlation_id)
-        return retrying(self._conn, lambda: self._attempt(values), on_retry=on_retry)
-
-    def _attempt(self, values: tuple[object, ...]) -> CreatedHold:
-        failure: NeonctlError | None = None
-        found: TupleRow | None = None
-        try:
-            found = self._cursor.execute(self._text, values).fetchone()
-        except psycopg.Error as error:
-            failure = translate(error, "creating a hold")
-        if failure is not None:  # outside the handler: its context would repeat values
-            raise failure
-        assert found is not None  # the function always gives a row
-        return CreatedHold(*found)
+        return retrying(self._conn, lambda: CreatedHold(*self._query.rows(*values)[0]), on_retry=on_retry)
 
 
 def create_hold(

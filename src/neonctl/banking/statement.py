@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString, TypeVar
@@ -49,16 +49,7 @@ def rows(
 
     Raises what ``failures.translate`` makes of the failure.
     """
-    failure: NeonctlError | None = None
-    found: list[T] = []
-    try:
-        with conn.cursor(row_factory=class_row(kind)) as cursor:
-            found = cursor.execute(_text(file, name), parameters).fetchall()
-    except psycopg.Error as error:
-        failure = translate(error, doing)
-    if failure is not None:  # outside the handler: its context would repeat values
-        raise failure
-    return found
+    return _fetched(lambda: conn.cursor(row_factory=class_row(kind)), _text(file, name), parameters, doing)
 
 
 def row(
@@ -79,13 +70,22 @@ def prepares(conn: psycopg.Connection[TupleRow]) -> bool:
     return conn.prepare_threshold is not None
 
 
-def kept_cursor(conn: psycopg.Connection[TupleRow]) -> psycopg.Cursor[TupleRow]:
-    """A cursor for one query many times: it finds out once how to write and read the values, which costs as much again.
+class KeptQuery:
+    """One query over one connection, many times. Rows are tuples, whatever the connection's own are.
 
-    Rows are tuples, whatever the connection's own are. What is not prepared is sent as one message with its values in
-    it, which costs the server a third less.
+    The cursor is kept: it finds out once how to write and read the values, which costs as much again. What is not
+    prepared is sent as one message with its values in it, which costs the server a third less.
     """
-    return conn.cursor(row_factory=tuple_row) if prepares(conn) else psycopg.ClientCursor(conn, row_factory=tuple_row)
+
+    def __init__(self, conn: psycopg.Connection[TupleRow], file: str, name: str, *, doing: str) -> None:
+        kind = psycopg.Cursor[TupleRow] if prepares(conn) else psycopg.ClientCursor[TupleRow]
+        self._cursor = kind(conn, row_factory=tuple_row)
+        self._text: LiteralString = _text(file, name)
+        self._doing = doing
+
+    def rows(self, *values: object) -> list[TupleRow]:
+        """Raises what ``failures.translate`` makes of the failure."""
+        return _fetched(lambda: self._cursor, self._text, values, self._doing)
 
 
 @contextmanager
@@ -104,6 +104,23 @@ def patiently(conn: psycopg.Connection[TupleRow], doing: str) -> Generator[None]
     with transaction(conn, doing):
         conn.execute("SELECT pg_catalog.set_config('statement_timeout', '1h', true)")
         yield
+
+
+def _fetched(
+    cursor: Callable[[], psycopg.Cursor[T]],
+    text: LiteralString,
+    parameters: Mapping[str, object] | Sequence[object],
+    doing: str,
+) -> list[T]:
+    failure: NeonctlError | None = None
+    found: list[T] = []
+    try:
+        found = cursor().execute(text, parameters).fetchall()
+    except psycopg.Error as error:
+        failure = translate(error, doing)
+    if failure is not None:  # outside the handler: its context would repeat values
+        raise failure
+    return found
 
 
 def _text(file: str, name: str | Sequence[str]) -> LiteralString:
