@@ -152,14 +152,6 @@ def test_a_record_that_was_sealed_is_not_changed_unseen(bank, app, door):
     }
 
 
-def test_a_seal_is_the_same_in_whatever_encoding_it_was_asked_for(bank, app, door):
-    record(app, Act("test.named", "dev/bank_core", details={"who": "x"}), facts={"name": "Zoë"})
-    create_hold(app, open_customer(app, money="10.00"), ONE, idempotency_key="h")
-    app.execute("SET client_encoding = 'LATIN1'")
-    seal_ledger(app)
-    assert verify_ledger(door).intact
-
-
 @pytest.mark.parametrize("role", ["app_user", "readonly", "resolution_officer", "migrate_user", "superuser"])
 def test_nobody_forges_or_unmakes_a_record(bank, role):
     conn = bank.connect(role)

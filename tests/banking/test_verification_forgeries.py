@@ -112,8 +112,10 @@ def test_what_is_available_is_proven_of_one_account_as_well(bank, books, forger)
 
 
 def test_seals_hold_in_every_encoding_of_a_session(bank):
+    """Of who seals, and of who verifies."""
     app = bank.connect("app_user")
     app.execute("SELECT core.record_audit('a.test', 'dev/bank_core', 'done', 'Māori é', 't1', 'c1', '{}')")
     open_internal(app)
+    app.execute("SET client_encoding = 'LATIN1'")
     seal_ledger(app)
     assert _found(bank) == _found(bank, encoding="LATIN1") == []
