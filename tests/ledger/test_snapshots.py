@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, date, datetime
+from typing import Any
 
 import psycopg
 import pytest
@@ -27,7 +31,7 @@ def _end_day(bank: Bank) -> date:
     return day[0]
 
 
-def _take(teller: Teller, day: date) -> tuple[object, ...]:
+def _take(teller: Teller, day: date) -> tuple[Any, ...]:
     row = teller.conn.execute(
         "SELECT accounts, totals, replayed FROM accounts.take_snapshot('NZ', %s)", [day]
     ).fetchone()
@@ -98,6 +102,46 @@ def test_a_posting_under_way_is_waited_for(bank: Bank, teller: Teller) -> None:
         assert caught.value.diag.constraint_name == "SNAPSHOT_NOT_READY"
     _take(teller, day)
     assert _figures(teller, day)[a][0] == "5.00"
+
+
+def test_it_is_one_instant_under_full_load(bank: Bank, teller: Teller) -> None:
+    """Four that post without a pause, before the cutoff, while the snapshot is taken and after it."""
+    accounts = [teller.open(money="1000") for _ in range(4)]
+    done, posting = threading.Event(), list[Future[None]]()
+
+    def work(mine: Teller, seed: int) -> None:
+        draw = random.Random(seed)
+        while not done.is_set():
+            mine.move(*draw.sample(accounts, 2), "0.01")
+
+    def until_posted(since: datetime | None) -> None:
+        count = "SELECT count(*) FROM core.transaction_log WHERE posted_at > coalesce(%s::timestamptz, '-infinity')"
+        while teller.conn.execute(count, [since]).fetchall()[0][0] < 50:
+            assert not any(each.done() for each in posting)
+
+    with ThreadPoolExecutor(4) as pool:
+        posting += [pool.submit(work, Teller(bank, bank.connect("app_user")), seed) for seed in range(4)]
+        try:
+            until_posted(None)
+            day = _end_day(bank)
+            cutoff = teller.conn.execute("SELECT accounts.snapshot_cutoff('NZ', %s)", [day]).fetchall()[0][0]
+            until_posted(cutoff)
+            _, totals, _ = _take(teller, day)
+            until_posted(teller.conn.execute("SELECT clock_timestamp()").fetchall()[0][0])
+        finally:
+            done.set()
+        for each in posting:
+            each.result()
+    assert totals["NZD"]["balance"] == "0.00"
+    log = teller.conn.execute(
+        "SELECT DISTINCT ON (account_id) account_id, balance_after::text, seq FROM core.transaction_log"
+        " WHERE posted_at <= %s ORDER BY account_id, seq DESC",
+        [cutoff],
+    )
+    figures = _figures(teller, day)
+    assert {row[0]: (row[1], row[2]) for row in log} == {
+        one: (said[0], said[3]) for one, said in figures.items() if said[3]
+    }
 
 
 def test_a_new_month_waits_for_no_reader_and_no_reader_for_it(bank: Bank, teller: Teller) -> None:
